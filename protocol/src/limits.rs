@@ -1,0 +1,85 @@
+//! Every limit has a name and stands here. Both ends use the same ones.
+
+/// Version of the messages in [`crate::wire`], sent in every request and reply.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// Version of [`crate::Operation`] and its body that this build writes.
+pub const SCHEMA_VERSION: u16 = 1;
+
+/// Sealed text of one operation, bytes.
+pub const OPERATION_BYTES_MAX: usize = 64 * 1024;
+
+/// Operations in one push.
+pub const PUSH_OPERATIONS_MAX: usize = 200;
+
+/// Body of one push after decompression, bytes. Also the largest value that crosses any border.
+pub const PUSH_BYTES_MAX: usize = 1024 * 1024;
+
+/// Sealed texts that a device puts in one push, bytes; leaves room for the envelope around each.
+pub const PUSH_TEXT_BYTES_TARGET: usize = 700 * 1024;
+
+/// Changes in one pull page.
+pub const PULL_CHANGES_MAX: usize = 1_000;
+
+/// Encoded changes in one pull page, bytes. At least one change is always sent.
+pub const PULL_BYTES_MAX: usize = 768 * 1024;
+
+/// One reply as a device accepts it, bytes.
+pub const REPLY_BYTES_MAX: usize = 1024 * 1024 + 64 * 1024;
+
+/// One ranged piece of an immutable object (a snapshot, later a photo), bytes.
+pub const PIECE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Length of a cursor as text.
+pub const CURSOR_CHARS_MAX: usize = 256;
+
+/// Highest odometer reading, miles.
+pub const MILES_MAX: i64 = 9_999_999;
+
+/// Largest fill, US gallons.
+pub const GALLONS_MAX: f64 = 1_000.0;
+
+/// Largest amount of money, minor units (10 billion of a two-decimal currency).
+pub const AMOUNT_MINOR_MAX: i64 = 1_000_000_000_000;
+
+/// `notes` and other long texts, characters.
+pub const TEXT_CHARS_MAX: usize = 10_000;
+
+/// Short texts (vendor, station, one list entry), characters.
+pub const LINE_CHARS_MAX: usize = 500;
+
+/// `reason` of a correction or retraction, characters.
+pub const REASON_CHARS_MAX: usize = 1_000;
+
+/// An IANA time zone name, characters.
+pub const TIMEZONE_CHARS_MAX: usize = 64;
+
+/// Entries in any list of a payload.
+pub const LIST_ENTRIES_MAX: usize = 500;
+
+/// 1900-01-01T00:00:00Z. Nothing happened to a vehicle before.
+pub const OCCURRED_AT_MIN_MS: i64 = -2_208_988_800_000;
+
+/// 9999-12-31T23:59:59.999Z, the last instant both databases can hold as a date.
+pub const OCCURRED_AT_MAX_MS: i64 = 253_402_300_799_999;
+
+/// An event further ahead of the server than this is accepted with [`crate::Flag::ClockAhead`].
+pub const CLOCK_AHEAD_MS_MAX: i64 = 24 * 60 * 60 * 1000;
+
+/// Odometer jump over the reading before that a person must confirm, miles.
+pub const JUMP_MILES_MAX: i64 = 10_000;
+
+/// Driving more than this per day earns a warning, miles.
+pub const MILES_PER_DAY_MAX: i64 = 500;
+
+/// Fuel above this earns a warning, US gallons.
+pub const GALLONS_USUAL_MAX: f64 = 100.0;
+
+/// Price per gallon outside this range earns a warning, major units.
+pub const PRICE_PER_GALLON_USUAL: (f64, f64) = (1.5, 10.0);
+
+/// Two events of one vehicle and type this close, with near-equal numbers, are probably one.
+pub const DUPLICATE_WINDOW_MS: i64 = 5 * 60 * 1000;
+
+/// How long a device keeps operations that the server has accepted, unless the server asks for more.
+pub const RETENTION_DAYS_DEFAULT: u32 = 30;

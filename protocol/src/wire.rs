@@ -1,0 +1,282 @@
+//! The messages between device and server. JSON; unknown keys are ignored here and kept inside
+//! sealed texts and change data. `docs/protocol.md` is the authority, golden files its examples.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::{
+    EventId, EventRecord, Flag, Garage, Hash, Incarnation, Millis, Neighbour, OpId,
+    SealedOperation, Vehicle, Violation,
+};
+
+/// `POST /v1/sync/push`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PushRequest {
+    /// [`crate::limits::PROTOCOL_VERSION`].
+    pub protocol: u16,
+    /// The device's present incarnation. Operations of an older one are leftovers from before a
+    /// fork and accepted by id alone.
+    pub incarnation: Incarnation,
+    /// At most [`crate::limits::PUSH_OPERATIONS_MAX`], in the order of capture.
+    pub operations: Vec<SealedOperation>,
+}
+
+/// The reply to a push: one outcome for each operation, in the same order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PushResponse {
+    /// [`crate::limits::PROTOCOL_VERSION`].
+    pub protocol: u16,
+    /// One for each operation sent.
+    pub outcomes: Vec<OpOutcome>,
+    /// The tenant's newest sequence.
+    pub head: u64,
+    /// Server clock, UTC ms.
+    pub server_time_ms: Millis,
+    /// Keep accepted operations at least this long: the age of the server's oldest backup, days.
+    pub retention_days: u32,
+}
+
+/// What became of one operation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OpOutcome {
+    /// The operation; absent when not even its id could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub op_id: Option<OpId>,
+    /// The verdict.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// A verdict on an operation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// It is in the tenant's log.
+    Accepted {
+        /// Its sequence.
+        seq: u64,
+        /// What the server remarked.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        flags: Vec<Flag>,
+    },
+    /// It was there already.
+    Duplicate {
+        /// Its sequence.
+        seq: u64,
+    },
+    /// It names an event that has not arrived; offer it again after that one.
+    Waiting {
+        /// The event it waits for.
+        parent: EventId,
+    },
+    /// It stays on the device, with this reason, until a person decides.
+    Rejected(Rejection),
+    /// Its id belongs to an operation with another hash. It stays on the device as refused.
+    OpIdReused {
+        /// The hash that the server has for this id.
+        known_hash: Hash,
+    },
+    /// Another journal has used this device's sequence: the phone was cloned or restored. Open a
+    /// new incarnation and offer it again.
+    Forked {
+        /// The sequence that is taken.
+        at: u64,
+    },
+    /// A verdict that a newer server knows. The operation stays queued.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Why an operation was refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rejection {
+    /// A stable name from [`crate::code`].
+    pub code: String,
+    /// The field to mend, where one is to blame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// A sentence for people.
+    pub message: String,
+    /// The contradicted reading, for `odometer_out_of_order`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neighbour: Option<Neighbour>,
+    /// Everything that is wrong, where it is more than one thing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub violations: Vec<Violation>,
+}
+
+impl Rejection {
+    /// A refusal with a code and a sentence.
+    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            code: code.into(),
+            field: None,
+            message: message.into(),
+            neighbour: None,
+            violations: Vec::new(),
+        }
+    }
+
+    /// Blames a field.
+    #[must_use]
+    pub fn field(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+}
+
+impl From<Vec<Violation>> for Rejection {
+    /// The first violation gives code, field and message; all are listed when there are several.
+    fn from(violations: Vec<Violation>) -> Self {
+        let first = violations.first().cloned().unwrap_or_else(|| {
+            Violation::new(
+                "text",
+                crate::code::MALFORMED,
+                "the operation cannot be read",
+            )
+        });
+        let violations = if violations.len() > 1 {
+            violations
+        } else {
+            Vec::new()
+        };
+        Self {
+            violations,
+            ..Self::new(first.code, first.message).field(first.field)
+        }
+    }
+}
+
+/// `GET /v1/sync/pull?cursor=…&limit=…`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PullResponse {
+    /// [`crate::limits::PROTOCOL_VERSION`].
+    pub protocol: u16,
+    /// [`Change`]s in sequence order, exactly as the server encoded them.
+    pub changes: Vec<Box<RawValue>>,
+    /// Where the next page begins. Opaque.
+    pub next_cursor: String,
+    /// Sequence of the last change up to `next_cursor`.
+    pub seq: u64,
+    /// The tenant's newest sequence.
+    pub head: u64,
+    /// [`page_digest`] of `changes`.
+    pub digest: Hash,
+    /// Server clock, UTC ms.
+    pub server_time_ms: Millis,
+}
+
+/// SHA-256 over the page's changes as encoded, each followed by a line feed.
+#[must_use]
+pub fn page_digest(changes: &[Box<RawValue>]) -> Hash {
+    use sha2::{Digest, Sha256};
+    let mut sha = Sha256::new();
+    for change in changes {
+        sha.update(change.get().as_bytes());
+        sha.update(b"\n");
+    }
+    Hash(sha.finalize().into())
+}
+
+/// One entry of a tenant's log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// Its place in the tenant's order, from 1, without gaps.
+    pub seq: u64,
+    /// What changed.
+    #[serde(flatten)]
+    pub what: ChangeKind,
+}
+
+/// What changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "data", rename_all = "snake_case")]
+pub enum ChangeKind {
+    /// An event was accepted or written.
+    Event(Box<EventRecord>),
+    /// A vehicle's row, whole.
+    Vehicle(Box<Vehicle>),
+    /// A garage's row, whole.
+    Garage(Box<Garage>),
+    /// An operation's id was closed for ever before it arrived.
+    Closed {
+        /// The closed id.
+        op_id: OpId,
+        /// The amendment or discard that closed it.
+        by: OpId,
+    },
+    /// A kind that a newer server writes.
+    #[serde(untagged)]
+    Other(Map<String, Value>),
+}
+
+/// A line of `GET /v1/sync/events` (`event: poke`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Poke {
+    /// The tenant's newest sequence.
+    pub head: u64,
+}
+
+/// Headers that come with each piece of `GET /v1/sync/snapshot`.
+pub mod snapshot_header {
+    /// The cursor to pull from after installing the snapshot.
+    pub const CURSOR: &str = "motomind-cursor";
+    /// SHA-256 of the whole file, hexadecimal; also its strong `ETag`.
+    pub const DIGEST: &str = "motomind-digest";
+    /// Bytes of the whole file.
+    pub const LENGTH: &str = "motomind-length";
+}
+
+/// An error reply: RFC 9457, `application/problem+json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `https://motomind.dev/problems/` and the code.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The status's usual title.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// One of [`problem`], for programs.
+    pub code: String,
+    /// A sentence that says what to do.
+    pub detail: String,
+    /// The request, for the operator's log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+/// Codes of [`Problem`].
+pub mod problem {
+    /// No token, or one that does not verify. 401.
+    pub const UNAUTHENTICATED: &str = "unauthenticated";
+    /// The token has expired; get a new one. 401.
+    pub const TOKEN_EXPIRED: &str = "token_expired";
+    /// The role does not allow this. 403.
+    pub const FORBIDDEN: &str = "forbidden";
+    /// The device was revoked; its captures stay on it and can be exported. 403.
+    pub const DEVICE_REVOKED: &str = "device_revoked";
+    /// The request as a whole cannot be read. 400.
+    pub const MALFORMED: &str = "malformed";
+    /// The cursor is not one of this tenant's; start again from a snapshot. 400.
+    pub const BAD_CURSOR: &str = "bad_cursor";
+    /// The log before the cursor is gone or was replaced; start again from a snapshot. 409.
+    pub const RESNAPSHOT: &str = "resnapshot";
+    /// The body is over a limit. 413.
+    pub const TOO_LARGE: &str = "too_large";
+    /// Too many requests; wait as `Retry-After` says. 429.
+    pub const RATE_LIMITED: &str = "rate_limited";
+    /// Nothing lives here. 404.
+    pub const NOT_FOUND: &str = "not_found";
+    /// The range lies outside the object. 416.
+    pub const BAD_RANGE: &str = "bad_range";
+    /// This server speaks an older or newer protocol. 426.
+    pub const PROTOCOL: &str = "protocol_mismatch";
+    /// It took too long. 503.
+    pub const TIMEOUT: &str = "timeout";
+    /// The server or its database cannot answer now; try again. 503.
+    pub const UNAVAILABLE: &str = "unavailable";
+    /// A fault of the server. 500.
+    pub const INTERNAL: &str = "internal";
+}
