@@ -1,1 +1,4 @@
-//! placeholder
+//! What needs two rooms at once. The library holds what several test files share.
+
+pub mod dice;
+pub mod disk;
