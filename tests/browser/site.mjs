@@ -1,0 +1,20 @@
+// The pages under test, served from 127.0.0.1 (a secure context) on a port of the system's choice.
+import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { extname, join, normalize } from 'node:path'
+
+const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.wasm': 'application/wasm' }
+
+export async function serveSite(root) {
+  const server = createServer(async (request, response) => {
+    const path = normalize(new URL(request.url, 'http://site').pathname)
+    const file = join(root, path === '/' ? 'site/index.html' : path)
+    const found = await stat(file).catch(() => null)
+    if (!found?.isFile()) return response.writeHead(404).end()
+    response.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream' })
+    createReadStream(file).pipe(response)
+  })
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return { origin: `http://127.0.0.1:${server.address().port}`, close: () => server.close() }
+}
