@@ -1,0 +1,2 @@
+-- Drops the tenants.
+DROP TABLE tenants;

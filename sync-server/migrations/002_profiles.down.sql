@@ -1,0 +1,2 @@
+-- Drops the profiles.
+DROP TABLE profiles;

@@ -1,0 +1,2 @@
+-- Drops the garages.
+DROP TABLE garages;

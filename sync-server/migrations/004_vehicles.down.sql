@@ -1,0 +1,2 @@
+-- Drops the vehicles.
+DROP TABLE vehicles;

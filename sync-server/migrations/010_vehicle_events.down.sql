@@ -1,0 +1,4 @@
+-- Drops the events with all their partitions.
+DROP TABLE vehicle_events;
+DROP FUNCTION furnish_event_partition(regclass);
+DROP FUNCTION refuse_event_change();

@@ -1,0 +1,3 @@
+-- Takes the record of operations away.
+DROP TABLE operations;
+DROP FUNCTION keep_operation();

@@ -1,0 +1,3 @@
+-- Takes the quarantine away.
+DROP TABLE rejected_operations;
+DROP FUNCTION keep_quarantine();

@@ -1,0 +1,2 @@
+-- Takes the devices away.
+DROP TABLE devices;
