@@ -1,0 +1,114 @@
+//! The device: one journal, one mirror, one sync machine.
+
+use std::collections::BTreeSet;
+
+use motomind_protocol::{ChainBreak, Hash, SealedOperation, VehicleId, verify_chain};
+use rand_chacha::ChaCha20Rng;
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::error::StoreError;
+use crate::journal;
+use crate::open::DeviceIdentity;
+use crate::sync::SyncState;
+
+/// One installation's data for one user, open. Not shared between threads; wrap it in a mutex.
+#[derive(Debug)]
+pub struct Device {
+    pub(crate) conn: Connection,
+    pub(crate) who: DeviceIdentity,
+    pub(crate) rng: ChaCha20Rng,
+    pub(crate) head: ChainHead,
+    pub(crate) sync: SyncState,
+    pub(crate) changes: Changes,
+}
+
+/// The end of the chain: what the next operation follows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ChainHead {
+    pub(crate) incarnation_n: i64,
+    pub(crate) device_seq: u64,
+    pub(crate) hash: Hash,
+}
+
+/// What has changed since it was last asked, for live queries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Which kinds of data: `events`, `vehicles`, `garages`, `pending`, `status`.
+    pub tables: BTreeSet<&'static str>,
+    /// Which vehicles' timelines.
+    pub vehicles: BTreeSet<VehicleId>,
+}
+
+impl Changes {
+    /// Whether nothing has changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tables.is_empty() && self.vehicles.is_empty()
+    }
+
+    pub(crate) fn event_of(&mut self, vehicle: VehicleId) {
+        self.tables.insert("events");
+        self.vehicles.insert(vehicle);
+    }
+}
+
+impl Device {
+    pub(crate) fn assemble(
+        conn: Connection,
+        who: DeviceIdentity,
+        rng: ChaCha20Rng,
+    ) -> Result<Self, StoreError> {
+        let head = journal::chain_head(&conn)?;
+        Ok(Self {
+            conn,
+            who,
+            rng,
+            head,
+            sync: SyncState::default(),
+            changes: Changes::default(),
+        })
+    }
+
+    /// Who this device is.
+    #[must_use]
+    pub fn identity(&self) -> DeviceIdentity {
+        self.who
+    }
+
+    /// What has changed since the last call. Ask after each call that changes something.
+    pub fn take_changes(&mut self) -> Changes {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// Checks the evidence chain of everything the journal still holds.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the journal cannot be read; a broken chain is an outcome.
+    pub fn verify(&self) -> Result<Result<(), ChainBreak>, StoreError> {
+        let checkpoint: Option<[u8; 32]> = self
+            .conn
+            .query_row(
+                "SELECT hash FROM checkpoints ORDER BY pos DESC LIMIT 1",
+                [],
+                |row| row.get(0),
+            )
+            .optional()?;
+        let mut head = Hash(checkpoint.unwrap_or_default());
+        let mut statement = self
+            .conn
+            .prepare("SELECT op_id, hash, text FROM operations ORDER BY pos")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let sealed = SealedOperation {
+                op_id: crate::ids::read_id(row, 0)?.into(),
+                hash: Hash(row.get(1)?),
+                text: row.get(2)?,
+            };
+            match verify_chain(head, [&sealed]) {
+                Ok(next) => head = next,
+                Err(broken) => return Ok(Err(broken)),
+            }
+        }
+        Ok(Ok(()))
+    }
+}

@@ -1,0 +1,122 @@
+//! Accidents, named by what the caller can do about them. Outcomes are values elsewhere.
+
+use motomind_protocol::{Identity, Violation};
+
+/// The storage failed. Nothing that was acknowledged is affected.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No space is left: free some, then call again.
+    #[error("the device is out of storage; free some space and try again")]
+    DiskFull,
+    /// The mirror or journal file does not hold what it should; reopen, and salvage if it stays.
+    #[error("a database file is damaged: {0}")]
+    Damaged(String),
+    /// Anything else that SQLite reports; reopen and try again.
+    #[error("storage failed: {0}")]
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, DiskFull, NotADatabase};
+        match error.sqlite_error_code() {
+            Some(DiskFull) => Self::DiskFull,
+            Some(DatabaseCorrupt | NotADatabase) => Self::Damaged(error.to_string()),
+            _ => Self::Sqlite(error),
+        }
+    }
+}
+
+impl From<serde_json::Error> for StoreError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Damaged(format!("a stored JSON text cannot be read: {error}"))
+    }
+}
+
+/// The device could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process or tab has it open: close that one, or talk to it.
+    #[error("already open in another process")]
+    AlreadyOpen,
+    /// The directory belongs to someone else: open theirs, or another directory.
+    #[error("this journal belongs to user {} of tenant {}", .0.user_id, .0.tenant_id)]
+    WrongIdentity(Identity),
+    /// First opening: say who the user is.
+    #[error("a new journal needs an identity")]
+    NoIdentity,
+    /// The key does not open the files, or they are encrypted and none was given.
+    #[error("the key does not open this journal")]
+    WrongKey,
+    /// This build has no encryption: build with feature `encryption`.
+    #[error("this build cannot encrypt; build it with the feature `encryption`")]
+    NoEncryption,
+    /// A newer version of the app wrote the journal: update this one.
+    #[error("the journal has schema {found}, this build knows up to {known}; update the app")]
+    NewerSchema {
+        /// Version of the file.
+        found: i64,
+        /// Newest version that this build knows.
+        known: i64,
+    },
+    /// The journal is damaged: nothing was changed; [`crate::salvage`] recovers what can be read.
+    #[error("the journal is damaged ({0}); salvage it")]
+    JournalDamaged(String),
+    /// The storage failed otherwise.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
+        match error.sqlite_error_code() {
+            Some(DatabaseBusy | DatabaseLocked) => Self::AlreadyOpen,
+            _ => Self::Store(error.into()),
+        }
+    }
+}
+
+/// A capture was not taken. Nothing was stored; mend it and call again.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// Fields to mend.
+    #[error("{}", .0.iter().map(|v| format!("{}: {}", v.field, v.message)).collect::<Vec<_>>().join("; "))]
+    Invalid(Vec<Violation>),
+    /// The reading jumps far above the one before: ask the person, then set
+    /// `payload.confirmed_jump` to true.
+    #[error("{miles} is {} miles above the reading before; confirm it", .miles - .before)]
+    ConfirmJump {
+        /// The new reading, miles.
+        miles: i64,
+        /// The reading before, miles.
+        before: i64,
+    },
+    /// The caller's id belongs to another capture; use a fresh one.
+    #[error("the id belongs to another capture")]
+    IdReused,
+    /// No such operation on this device.
+    #[error("no such operation on this device")]
+    UnknownOperation,
+    /// An amendment or discard has already taken its place.
+    #[error("the operation has already been amended or discarded")]
+    AlreadySuperseded,
+    /// It cannot be written as an operation.
+    #[error(transparent)]
+    Seal(#[from] motomind_protocol::SealError),
+    /// The storage failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<rusqlite::Error> for CaptureError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<serde_json::Error> for CaptureError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Store(error.into())
+    }
+}

@@ -1,0 +1,275 @@
+//! The journal: operations in the order of capture, and how far each has travelled.
+
+use motomind_protocol::{
+    Hash, Incarnation, Millis, OpId, OpState, Operation, SealedOperation, code, limits,
+    wire::Rejection,
+};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use uuid::Uuid;
+
+use crate::device::ChainHead;
+use crate::error::StoreError;
+use crate::ids::{blob, blob_opt, read_id, read_id_opt};
+
+/// A stored operation with its travel so far.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    pub(crate) sealed: SealedOperation,
+    pub(crate) state: OpState,
+    pub(crate) seq: Option<u64>,
+    pub(crate) captured_at: Millis,
+    pub(crate) attempts: u32,
+    pub(crate) retry_at: Option<Millis>,
+    pub(crate) supersedes: Option<OpId>,
+    pub(crate) reason: Option<Rejection>,
+}
+
+pub(crate) const STORED: &str = "op_id, hash, text, state, seq, captured_at, attempts, retry_at, \
+     supersedes, reason";
+
+impl Stored {
+    /// Reads a row selected as [`STORED`].
+    pub(crate) fn read(row: &Row<'_>) -> Result<Self, StoreError> {
+        let state: String = row.get(3)?;
+        let reason: Option<String> = row.get(9)?;
+        Ok(Self {
+            sealed: SealedOperation {
+                op_id: read_id(row, 0)?.into(),
+                hash: Hash(row.get(1)?),
+                text: row.get(2)?,
+            },
+            state: state
+                .parse()
+                .map_err(|()| StoreError::Damaged(format!("state {state}")))?,
+            seq: row
+                .get::<_, Option<i64>>(4)?
+                .and_then(|seq| u64::try_from(seq).ok()),
+            captured_at: row.get(5)?,
+            attempts: row.get(6)?,
+            retry_at: row.get(7)?,
+            supersedes: read_id_opt(row, 8)?.map(OpId),
+            reason: reason.map(|json| serde_json::from_str(&json)).transpose()?,
+        })
+    }
+
+    /// The sealed operation, read.
+    pub(crate) fn operation(&self) -> Result<Operation, StoreError> {
+        Ok(serde_json::from_str(&self.sealed.text)?)
+    }
+}
+
+/// What the next operation follows.
+pub(crate) fn chain_head(conn: &Connection) -> Result<ChainHead, StoreError> {
+    let (incarnation_n, opening_hash): (i64, [u8; 32]) = conn.query_row(
+        "SELECT n, prev_hash FROM incarnations ORDER BY n DESC LIMIT 1",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let last = |table: &str| {
+        conn.query_row(
+            &format!(
+                "SELECT device_seq, hash FROM {table} WHERE incarnation = ?1
+                 ORDER BY pos DESC LIMIT 1"
+            ),
+            [incarnation_n],
+            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 32]>(1)?)),
+        )
+        .optional()
+    };
+    let last = match last("operations")? {
+        Some(last) => Some(last),
+        None => last("checkpoints")?,
+    };
+    let (seq, hash) = last.unwrap_or((0, opening_hash));
+    Ok(ChainHead {
+        incarnation_n,
+        device_seq: u64::try_from(seq).unwrap_or(0),
+        hash: Hash(hash),
+    })
+}
+
+/// Appends a sealed operation. Durable once the surrounding transaction has committed.
+pub(crate) fn append(
+    conn: &Connection,
+    head: &ChainHead,
+    operation: &Operation,
+    sealed: &SealedOperation,
+) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO operations
+           (op_id, incarnation, device_seq, lane, supersedes, captured_at, hash, text)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute(params![
+        blob(&sealed.op_id.0),
+        head.incarnation_n,
+        operation.device_seq as i64,
+        blob(&operation.lane),
+        blob_opt(operation.supersedes.map(|op| op.0)),
+        operation.clock.wall_ms,
+        sealed.hash.0,
+        sealed.text,
+    ])
+    .map(drop)
+}
+
+/// One operation.
+pub(crate) fn find(conn: &Connection, op_id: OpId) -> Result<Option<Stored>, StoreError> {
+    let sql = format!("SELECT {STORED} FROM operations WHERE op_id = ?1");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query([blob(&op_id.0)])?;
+    rows.next()?.map(Stored::read).transpose()
+}
+
+/// Marks an operation as replaced by an amendment or discard; it is not sent any more.
+pub(crate) fn supersede(conn: &Connection, op_id: OpId) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "UPDATE operations SET state = 'superseded', awaits = NULL, retry_at = NULL
+         WHERE op_id = ?1 AND state <> 'accepted'",
+    )?
+    .execute([blob(&op_id.0)])
+    .map(drop)
+}
+
+/// Puts an operation back in the queue.
+pub(crate) fn requeue(
+    conn: &Connection,
+    op_id: OpId,
+    retry_at: Option<Millis>,
+) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "UPDATE operations
+         SET state = 'queued', awaits = NULL, reason = NULL, retry_at = ?2
+         WHERE op_id = ?1 AND state IN ('queued', 'sending', 'rejected', 'waiting')",
+    )?
+    .execute(params![blob(&op_id.0), retry_at])
+    .map(drop)
+}
+
+/// Records that the server has an operation. One that was amended meanwhile stays superseded and
+/// only learns its sequence.
+pub(crate) fn accept(
+    conn: &Connection,
+    op_id: OpId,
+    seq: u64,
+    server_time: Millis,
+) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "UPDATE operations
+         SET state = CASE state WHEN 'superseded' THEN state ELSE 'accepted' END,
+             seq = ?2, settled_at = ?3, awaits = NULL, retry_at = NULL, reason = NULL
+         WHERE op_id = ?1",
+    )?
+    .execute(params![blob(&op_id.0), seq as i64, server_time])?;
+    // What it took the place of is settled with it.
+    conn.prepare_cached(
+        "UPDATE operations SET settled_at = ?2
+         WHERE op_id = (SELECT supersedes FROM operations WHERE op_id = ?1)
+           AND settled_at IS NULL",
+    )?
+    .execute(params![blob(&op_id.0), server_time])
+    .map(drop)
+}
+
+/// Records a refusal. A contradicted reading is remembered, so that its mending offers this one
+/// again; a server's fault is tried again by itself at `retry_at`.
+pub(crate) fn reject(
+    conn: &Connection,
+    op_id: OpId,
+    reason: &Rejection,
+    retry_at: Option<Millis>,
+) -> Result<(), StoreError> {
+    let awaits = reason
+        .neighbour
+        .filter(|_| reason.code == code::ODOMETER_OUT_OF_ORDER)
+        .map(|neighbour| neighbour.event_id.0);
+    conn.prepare_cached(
+        "UPDATE operations
+         SET state = 'rejected', reason = ?2, awaits = ?3, retry_at = ?4, attempts = attempts + 1
+         WHERE op_id = ?1 AND state IN ('queued', 'sending', 'waiting', 'rejected')",
+    )?
+    .execute(params![
+        blob(&op_id.0),
+        serde_json::to_string(reason)?,
+        blob_opt(awaits),
+        retry_at
+    ])?;
+    Ok(())
+}
+
+/// Records that an operation waits for an event that the server does not know.
+pub(crate) fn wait_for(conn: &Connection, op_id: OpId, parent: Uuid) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "UPDATE operations
+         SET state = 'waiting', awaits = ?2, reason = NULL, attempts = attempts + 1
+         WHERE op_id = ?1 AND state IN ('queued', 'sending', 'waiting', 'rejected')",
+    )?
+    .execute(params![blob(&op_id.0), blob(&parent)])
+    .map(drop)
+}
+
+/// Offers again everything that the server had accepted: its log is another one now. Known ones
+/// are answered as duplicates.
+pub(crate) fn offer_all_again(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute(
+        "UPDATE operations SET state = 'queued', seq = NULL, settled_at = NULL
+         WHERE state = 'accepted'",
+        [],
+    )?;
+    conn.execute(
+        "UPDATE operations SET state = 'queued', awaits = NULL WHERE state = 'waiting'",
+        [],
+    )
+    .map(drop)
+}
+
+/// Operations pruned in one go, so that no call holds the device long.
+const PRUNE_OPERATIONS_MAX: i64 = 500;
+
+/// Takes out the oldest operations that the server confirmed longer ago than the retention, up to
+/// the first that is not, and leaves a checkpoint. Both times are the server's: a device clock
+/// that jumps by years prunes nothing.
+pub(crate) fn prune(
+    conn: &Connection,
+    server_time: Millis,
+    retention_days: u32,
+) -> Result<(), StoreError> {
+    let days = retention_days.max(limits::RETENTION_DAYS_DEFAULT);
+    let before = server_time.saturating_sub(i64::from(days) * 86_400_000);
+    let last: Option<i64> = conn
+        .prepare_cached(
+            "SELECT max(pos) FROM (
+               SELECT pos FROM operations
+               WHERE pos < coalesce(
+                 (SELECT min(pos) FROM operations
+                  WHERE NOT (state IN ('accepted', 'superseded')
+                             AND coalesce(settled_at, 9e18) < ?1)),
+                 9e18)
+               ORDER BY pos LIMIT ?2)",
+        )?
+        .query_row(params![before, PRUNE_OPERATIONS_MAX], |row| row.get(0))?;
+    let Some(last) = last else { return Ok(()) };
+    let tx = conn.unchecked_transaction()?;
+    tx.execute(
+        "INSERT INTO checkpoints (pos, incarnation, device_seq, hash, pruned_at)
+         SELECT pos, incarnation, device_seq, hash, ?2 FROM operations WHERE pos = ?1",
+        params![last, server_time],
+    )?;
+    tx.execute("DELETE FROM operations WHERE pos <= ?1", [last])?;
+    tx.commit()?;
+    Ok(())
+}
+
+/// Begins a new life of the journal.
+pub(crate) fn open_incarnation(
+    conn: &Connection,
+    incarnation: Incarnation,
+    old_head: Hash,
+    now: Millis,
+) -> rusqlite::Result<()> {
+    conn.execute(
+        "INSERT INTO incarnations (incarnation, prev_hash, opened_at) VALUES (?1, ?2, ?3)",
+        params![blob(&incarnation.0), old_head.0, now],
+    )
+    .map(drop)
+}

@@ -1,0 +1,349 @@
+//! Applying the server's changes: a page is applied whole or not at all.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use chrono::NaiveDate;
+use motomind_protocol::{
+    EventId, Flag, Garage, GarageId, Millis, Vehicle, VehicleId, odometer, registry,
+};
+use rusqlite::{CachedStatement, Connection, params};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::family;
+use crate::error::StoreError;
+use crate::ids::{blob, blob_opt};
+
+/// A page could not be applied; the mirror is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum PageError {
+    /// The change is not of the agreed form.
+    #[error("change {index} of the page cannot be read: {error}")]
+    Unreadable {
+        /// Position within the page.
+        index: usize,
+        /// What the parser says.
+        error: serde_json::Error,
+    },
+    /// The changes are not in sequence.
+    #[error("change {index} of the page is out of sequence")]
+    OutOfSequence {
+        /// Position within the page.
+        index: usize,
+    },
+    /// The storage failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<rusqlite::Error> for PageError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// What a page changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Sequence of the last change.
+    pub seq: u64,
+    /// Vehicles whose timeline changed.
+    pub timelines: BTreeSet<VehicleId>,
+    /// A vehicle's row changed.
+    pub vehicles: bool,
+    /// A garage's row changed.
+    pub garages: bool,
+}
+
+/// A change as far as the mirror reads it at once; `data` rests as received.
+#[derive(Deserialize)]
+struct RawChange<'a> {
+    seq: u64,
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
+
+/// The columns of an [`motomind_protocol::EventRecord`], borrowed from its text.
+#[derive(Deserialize)]
+pub(super) struct RecordColumns<'a> {
+    #[serde(borrow)]
+    event: EventColumns<'a>,
+    received_at: Millis,
+    corrects: Option<EventId>,
+    #[serde(default)]
+    flags: Vec<Flag>,
+}
+
+#[derive(Deserialize)]
+struct EventColumns<'a> {
+    id: EventId,
+    vehicle_id: VehicleId,
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    occurred_at: Millis,
+    date: NaiveDate,
+    miles: Option<i64>,
+    corrects: Option<EventId>,
+    #[serde(default)]
+    payload: PayloadColumns,
+}
+
+#[derive(Default, Deserialize)]
+struct PayloadColumns {
+    /// Any JSON: a foreign client may have written something else than a flag.
+    odometer_replaced: Option<serde_json::Value>,
+}
+
+/// Where an event's row comes from and stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing<'a> {
+    /// The server's sequence, once there is one.
+    pub seq: Option<u64>,
+    /// State of its operation.
+    pub state: &'a str,
+    /// Overlaid from the journal rather than received.
+    pub own: bool,
+}
+
+/// Applies changes in order within the caller's transaction. `after` is the sequence before the
+/// first of them.
+///
+/// # Errors
+/// [`PageError`]; roll the transaction back.
+pub fn apply(
+    conn: &Connection,
+    changes: &[Box<RawValue>],
+    after: u64,
+    generation: i64,
+) -> Result<Applied, PageError> {
+    let mut applied = Applied {
+        seq: after,
+        ..Applied::default()
+    };
+    for (index, raw) in changes.iter().enumerate() {
+        let unreadable = |error| PageError::Unreadable { index, error };
+        let change: RawChange<'_> = serde_json::from_str(raw.get()).map_err(unreadable)?;
+        if change.seq <= applied.seq {
+            return Err(PageError::OutOfSequence { index });
+        }
+        applied.seq = change.seq;
+        let data = change.data.get();
+        match change.kind.as_ref() {
+            "event" => {
+                let standing = Standing {
+                    seq: Some(change.seq),
+                    state: "accepted",
+                    own: false,
+                };
+                let vehicle = put_event(conn, data, standing, generation).map_err(|e| match e {
+                    PageError::Unreadable { error, .. } => unreadable(error),
+                    other => other,
+                })?;
+                applied.timelines.insert(vehicle);
+            }
+            "vehicle" => {
+                let vehicle = serde_json::from_str(data).map_err(unreadable)?;
+                put_vehicle(conn, &vehicle, data, generation)?;
+                applied.vehicles = true;
+            }
+            "garage" => {
+                let garage = serde_json::from_str(data).map_err(unreadable)?;
+                put_garage(conn, &garage, data, generation)?;
+                applied.garages = true;
+            }
+            // `closed` concerns only the journal that captured it, which learns it by pushing;
+            // kinds of a newer server are read after an upgrade, when the mirror is rebuilt.
+            _ => {}
+        }
+    }
+    Ok(applied)
+}
+
+/// Inserts or replaces an event's row and settles which of its family counts.
+///
+/// # Errors
+/// [`PageError::Unreadable`] when `data` is not an event record.
+pub fn put_event(
+    conn: &Connection,
+    data: &str,
+    standing: Standing<'_>,
+    generation: i64,
+) -> Result<VehicleId, PageError> {
+    let record: RecordColumns<'_> =
+        serde_json::from_str(data).map_err(|error| PageError::Unreadable { index: 0, error })?;
+    let corrects = record.corrects.or(record.event.corrects);
+    let root = match corrects {
+        Some(corrected) => Some(family::root_of(conn, corrected)?),
+        None => None,
+    };
+    insert_event(conn, &record, data, standing, generation, corrects, root)?;
+    match root {
+        Some(root) => {
+            family::adopt(conn, record.event.id, root)?;
+            family::refresh(conn, root)?;
+        }
+        // It may itself be what others, overlaid before it arrived, already correct.
+        None => family::refresh_if_any(conn, record.event.id)?,
+    }
+    Ok(record.event.vehicle_id)
+}
+
+fn insert_event(
+    conn: &Connection,
+    record: &RecordColumns<'_>,
+    data: &str,
+    standing: Standing<'_>,
+    generation: i64,
+    corrects: Option<EventId>,
+    root: Option<EventId>,
+) -> Result<(), StoreError> {
+    let event = &record.event;
+    let kind = registry::find(&event.kind).map_or(event.kind.as_ref(), |spec| spec.name);
+    let clock_ahead = record.flags.contains(&Flag::ClockAhead);
+    let at = if clock_ahead {
+        record.received_at
+    } else {
+        event.occurred_at
+    };
+    let starts_segment = event.payload.odometer_replaced == Some(serde_json::Value::Bool(true));
+    put_statement(conn)?.execute(params![
+        blob(&event.id.0),
+        blob(&event.vehicle_id.0),
+        kind,
+        event.occurred_at,
+        at,
+        DayText::of(event.date).as_str(),
+        event.miles,
+        starts_segment,
+        standing.seq.map(|seq| seq as i64),
+        standing.state,
+        standing.own,
+        blob_opt(corrects.map(|id| id.0)),
+        blob_opt(root.map(|id| id.0)),
+        kind == registry::RETRACTION,
+        generation,
+        data,
+    ])?;
+    Ok(())
+}
+
+fn put_statement(conn: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
+    conn.prepare_cached(
+        "INSERT INTO events (event_id, vehicle_id, type, occurred_at, at, date, miles,
+           starts_segment, seq, state, own, corrects, root, hidden, generation, data)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+         ON CONFLICT (event_id) DO UPDATE SET
+           vehicle_id = excluded.vehicle_id, type = excluded.type,
+           occurred_at = excluded.occurred_at, at = excluded.at, date = excluded.date,
+           miles = excluded.miles, starts_segment = excluded.starts_segment,
+           seq = excluded.seq, state = excluded.state, own = excluded.own,
+           corrects = excluded.corrects, root = excluded.root, hidden = excluded.hidden,
+           generation = excluded.generation, data = excluded.data",
+    )
+}
+
+/// `YYYY-MM-DD` without an allocation for each row of a long pull.
+struct DayText([u8; 10]);
+
+impl DayText {
+    fn of(day: NaiveDate) -> Self {
+        use chrono::Datelike;
+        let (year, month, dom) = (day.year().unsigned_abs() % 10_000, day.month(), day.day());
+        let digit = |number: u32| b'0' + u8::try_from(number % 10).unwrap_or(0);
+        Self([
+            digit(year / 1000),
+            digit(year / 100),
+            digit(year / 10),
+            digit(year),
+            b'-',
+            digit(month / 10),
+            digit(month),
+            b'-',
+            digit(dom / 10),
+            digit(dom),
+        ])
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or("")
+    }
+}
+
+fn put_vehicle(
+    conn: &Connection,
+    vehicle: &Vehicle,
+    data: &str,
+    generation: i64,
+) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "INSERT INTO vehicles (id, name, override_miles, deleted_at, generation, data)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (id) DO UPDATE SET name = excluded.name,
+           override_miles = excluded.override_miles, deleted_at = excluded.deleted_at,
+           generation = excluded.generation, data = excluded.data",
+    )?
+    .execute(params![
+        blob(&vehicle.id.0),
+        vehicle.display_name(),
+        odometer::current_mileage(vehicle.current_mileage_override, None),
+        vehicle.deleted_at,
+        generation,
+        data
+    ])?;
+    Ok(())
+}
+
+fn put_garage(
+    conn: &Connection,
+    garage: &Garage,
+    data: &str,
+    generation: i64,
+) -> Result<(), StoreError> {
+    let GarageId(id) = garage.id;
+    conn.prepare_cached(
+        "INSERT INTO garages (id, name, deleted_at, generation, data)
+         VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (id) DO UPDATE SET name = excluded.name,
+           deleted_at = excluded.deleted_at, generation = excluded.generation,
+           data = excluded.data",
+    )?
+    .execute(params![
+        blob(&id),
+        garage.name,
+        garage.deleted_at,
+        generation,
+        data
+    ])?;
+    Ok(())
+}
+
+/// Starts again from the beginning of a new epoch. What is shown stays until the new epoch has
+/// been pulled, so that nothing vanishes from the screen meanwhile.
+///
+/// # Errors
+/// [`StoreError`] as SQLite reports it.
+pub fn begin_rebuild(conn: &Connection) -> Result<(), StoreError> {
+    conn.execute(
+        "UPDATE mirror
+         SET cursor = NULL, seq = 0, head = 0, generation = generation + 1, rebuilding = 1",
+        [],
+    )?;
+    Ok(())
+}
+
+/// Drops what the new epoch did not bring again. Rows overlaid from the journal stay.
+///
+/// # Errors
+/// [`StoreError`] as SQLite reports it.
+pub fn finish_rebuild(conn: &Connection) -> Result<(), StoreError> {
+    conn.execute_batch(
+        "DELETE FROM events WHERE own = 0 AND generation < (SELECT generation FROM mirror);
+         DELETE FROM vehicles WHERE generation < (SELECT generation FROM mirror);
+         DELETE FROM garages WHERE generation < (SELECT generation FROM mirror);
+         UPDATE mirror SET rebuilding = 0;",
+    )?;
+    family::refresh_all(conn)
+}

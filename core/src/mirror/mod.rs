@@ -1,0 +1,94 @@
+//! The mirror: the tenant as this device knows it, in a SQLite file that is only a cache.
+//!
+//! The server builds first-sync snapshots with this module too: a snapshot is a mirror file.
+//! Everything here works on a plain [`Connection`] in which the mirror's tables are visible.
+
+mod apply;
+mod family;
+mod query;
+
+pub use apply::{Applied, PageError, Standing, apply, begin_rebuild, finish_rebuild, put_event};
+pub(crate) use family::refresh as refresh_family;
+pub use query::{PageKey, TimelineEntry, TimelinePage, TimelineQuery, VehicleEntry};
+pub(crate) use query::{event, events_near, garages, reading_before, timeline, vehicle, vehicles};
+
+use motomind_protocol::Millis;
+use rusqlite::Connection;
+
+use crate::error::StoreError;
+
+/// Version of the mirror's tables. Another version is emptied and pulled again.
+pub const MIRROR_VERSION: i64 = 1;
+
+/// Where the mirror stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Where to pull from; `None`: from the beginning.
+    pub cursor: Option<String>,
+    /// Sequence of the last change applied.
+    pub seq: u64,
+    /// The server's newest sequence when last heard of.
+    pub head: u64,
+    /// Counts rebuilds.
+    pub generation: i64,
+    /// Older generations are still shown while a new epoch is pulled.
+    pub rebuilding: bool,
+    /// Device clock at the last page, UTC ms.
+    pub pulled_at: Option<Millis>,
+    /// Server clock minus device clock then, ms.
+    pub server_offset_ms: Option<i64>,
+}
+
+/// Creates the mirror's tables in an empty database file (the server's way in).
+///
+/// # Errors
+/// [`StoreError`] as SQLite reports it.
+pub fn create(conn: &Connection) -> Result<(), StoreError> {
+    create_in(conn, "main")
+}
+
+fn create_in(conn: &Connection, schema: &str) -> Result<(), StoreError> {
+    let sql = include_str!("schema.sql").replace("$schema.", &format!("{schema}."));
+    let tx = conn.unchecked_transaction()?;
+    tx.execute_batch(&sql)?;
+    tx.pragma_update(Some(schema), "user_version", MIRROR_VERSION)?;
+    tx.commit()?;
+    Ok(())
+}
+
+/// Makes an attached file a mirror of this version.
+pub(crate) fn prepare(conn: &Connection, schema: &str) -> Result<(), StoreError> {
+    conn.execute_batch(&format!(
+        "PRAGMA {schema}.journal_mode = WAL; PRAGMA {schema}.synchronous = NORMAL;"
+    ))?;
+    let version: i64 = conn.pragma_query_value(Some(schema), "user_version", |row| row.get(0))?;
+    match version {
+        MIRROR_VERSION => position(conn).map(drop),
+        0 => create_in(conn, schema),
+        other => Err(StoreError::Damaged(format!("mirror version {other}"))),
+    }
+}
+
+/// Where the mirror stands.
+///
+/// # Errors
+/// [`StoreError`] as SQLite reports it.
+pub fn position(conn: &Connection) -> Result<Position, StoreError> {
+    let position = conn
+        .prepare_cached(
+            "SELECT cursor, seq, head, generation, rebuilding, pulled_at, server_offset_ms
+             FROM mirror",
+        )?
+        .query_row([], |row| {
+            Ok(Position {
+                cursor: row.get(0)?,
+                seq: row.get::<_, i64>(1)?.unsigned_abs(),
+                head: row.get::<_, i64>(2)?.unsigned_abs(),
+                generation: row.get(3)?,
+                rebuilding: row.get(4)?,
+                pulled_at: row.get(5)?,
+                server_offset_ms: row.get(6)?,
+            })
+        })?;
+    Ok(position)
+}

@@ -1,0 +1,197 @@
+//! The overlay: this device's own operations shown over what the server has told.
+//!
+//! ```text
+//! mirror = server's changes up to the cursor
+//!        + every operation of mine that is unsettled, or accepted with a sequence beyond it
+//! ```
+//!
+//! The journal is written first, the mirror after it. The mirror may lose its last transactions
+//! at a power loss; [`rebuild`] makes the law hold again at every opening.
+
+use std::collections::HashMap;
+
+use motomind_protocol::{EventId, EventRecord, OpId, OpState, Operation, VehicleId};
+use rusqlite::{Connection, OptionalExtension, params};
+use uuid::Uuid;
+
+use crate::device::Device;
+use crate::error::StoreError;
+use crate::ids::{blob, read_id};
+use crate::journal::{self, Stored};
+use crate::mirror::{self, PageError, Standing};
+
+/// Shows operations that have just been captured.
+pub(crate) fn show(device: &mut Device, operations: &[Operation]) -> Result<(), StoreError> {
+    let generation = mirror::position(&device.conn)?.generation;
+    let tx = device.conn.unchecked_transaction()?;
+    for operation in operations {
+        if let Some(superseded) = operation.supersedes {
+            take_out(&tx, superseded)?;
+        }
+        put(&tx, operation, OpState::Queued, None, generation)?;
+    }
+    tx.commit()?;
+    for operation in operations {
+        device.changes.event_of(VehicleId(operation.lane));
+    }
+    device.changes.tables.insert("pending");
+    Ok(())
+}
+
+/// Brings the rows of operations in line with the journal after their state has changed.
+pub(crate) fn follow(device: &mut Device, changed: &[OpId]) -> Result<(), StoreError> {
+    let position = mirror::position(&device.conn)?;
+    let tx = device.conn.unchecked_transaction()?;
+    for op_id in changed {
+        let Some(stored) = journal::find(&tx, *op_id)? else {
+            continue;
+        };
+        let operation = stored.operation()?;
+        if belongs(&stored, position.seq, position.rebuilding) {
+            put(
+                &tx,
+                &operation,
+                stored.state,
+                stored.seq,
+                position.generation,
+            )?;
+        } else if stored.state == OpState::Superseded {
+            take_out(&tx, *op_id)?;
+        }
+        device.changes.event_of(VehicleId(operation.lane));
+    }
+    tx.commit()?;
+    device.changes.tables.insert("pending");
+    Ok(())
+}
+
+/// Whether the overlay shows an operation.
+fn belongs(stored: &Stored, mirror_seq: u64, rebuilding: bool) -> bool {
+    match stored.state {
+        OpState::Queued | OpState::Sending | OpState::Rejected | OpState::Waiting => true,
+        OpState::Accepted => rebuilding || stored.seq.is_some_and(|seq| seq > mirror_seq),
+        OpState::Superseded => false,
+    }
+}
+
+/// Makes the overlay what the journal says, whatever the mirror has lost.
+pub(crate) fn rebuild(device: &mut Device) -> Result<(), StoreError> {
+    let position = mirror::position(&device.conn)?;
+    device.sync.remember(&position);
+    let mut shown = overlaid(&device.conn)?;
+    let stale = {
+        let conn = &device.conn;
+        let mut wrong = Vec::new();
+        each_overlaid_operation(conn, position.seq, |stored| {
+            let state = (stored.state.as_str().to_string(), stored.seq);
+            if shown.remove(&stored.sealed.op_id.0) != Some(state) {
+                wrong.push(stored);
+            }
+            Ok(())
+        })?;
+        wrong
+    };
+    let tx = device.conn.unchecked_transaction()?;
+    for op_id in shown.into_keys() {
+        take_out(&tx, OpId(op_id))?;
+    }
+    for stored in stale {
+        put(
+            &tx,
+            &stored.operation()?,
+            stored.state,
+            stored.seq,
+            position.generation,
+        )?;
+    }
+    tx.commit()?;
+    Ok(())
+}
+
+type Shown = HashMap<Uuid, (String, Option<u64>)>;
+
+fn overlaid(conn: &Connection) -> Result<Shown, StoreError> {
+    let mut statement = conn.prepare("SELECT event_id, state, seq FROM events WHERE own = 1")?;
+    let mut rows = statement.query([])?;
+    let mut shown = HashMap::new();
+    while let Some(row) = rows.next()? {
+        let seq: Option<i64> = row.get(2)?;
+        shown.insert(read_id(row, 0)?, (row.get(1)?, seq.map(i64::unsigned_abs)));
+    }
+    Ok(shown)
+}
+
+fn each_overlaid_operation(
+    conn: &Connection,
+    mirror_seq: u64,
+    mut visit: impl FnMut(Stored) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let columns = journal::STORED;
+    let mut statement = conn.prepare(&format!(
+        "SELECT {columns} FROM operations WHERE state NOT IN ('accepted', 'superseded')
+         UNION ALL
+         SELECT {columns} FROM operations WHERE state = 'accepted' AND seq > ?1"
+    ))?;
+    let mut rows = statement.query([mirror_seq as i64])?;
+    while let Some(row) = rows.next()? {
+        visit(Stored::read(row)?)?;
+    }
+    Ok(())
+}
+
+/// Puts an operation's event over the mirror, unless the server's own row is there already.
+fn put(
+    conn: &Connection,
+    operation: &Operation,
+    state: OpState,
+    seq: Option<u64>,
+    generation: i64,
+) -> Result<(), StoreError> {
+    let Some(event) = operation.event() else {
+        return Ok(());
+    };
+    if is_from_server(conn, event.id, generation)? {
+        return Ok(());
+    }
+    let record = EventRecord {
+        event: event.clone(),
+        received_at: operation.clock.wall_ms,
+        op_id: Some(operation.op_id),
+        device_id: Some(operation.device_id),
+        user_id: Some(operation.user_id),
+        corrects: event.corrects,
+        flags: Vec::new(),
+        extra: serde_json::Map::new(),
+    };
+    let data = serde_json::to_string(&record)?;
+    let standing = Standing {
+        seq,
+        state: state.as_str(),
+        own: true,
+    };
+    match mirror::put_event(conn, &data, standing, generation) {
+        Ok(_) => Ok(()),
+        Err(PageError::Store(error)) => Err(error),
+        Err(other) => Err(StoreError::Damaged(other.to_string())),
+    }
+}
+
+fn is_from_server(conn: &Connection, event: EventId, generation: i64) -> Result<bool, StoreError> {
+    let own: Option<bool> = conn
+        .prepare_cached("SELECT own FROM events WHERE event_id = ?1 AND generation = ?2")?
+        .query_row(params![blob(&event.0), generation], |row| row.get(0))
+        .optional()?;
+    Ok(own == Some(false))
+}
+
+/// Removes an overlaid row; one that the server has told of stays.
+fn take_out(conn: &Connection, op_id: OpId) -> Result<(), StoreError> {
+    let root = conn
+        .prepare_cached("DELETE FROM events WHERE event_id = ?1 AND own = 1 RETURNING root")?
+        .query_row([blob(&op_id.0)], |row| crate::ids::read_id_opt(row, 0))
+        .optional()?;
+    match root.flatten() {
+        Some(root) => mirror::refresh_family(conn, EventId(root)),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,139 @@
+//! Salvage: reading what can be read of a damaged journal into a new one. The damaged file stays
+//! as it is.
+
+use motomind_protocol::{Hash, OpId};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+
+use crate::error::OpenError;
+use crate::ids::read_id;
+
+/// What was recovered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Salvaged {
+    /// Operations read whole, their hashes right.
+    pub recovered: u64,
+    /// Operations whose bytes do not have their hash; left behind.
+    pub altered: Vec<OpId>,
+    /// Positions that could not be read at all.
+    pub unreadable: u64,
+}
+
+const COLUMNS: &str = "pos, op_id, incarnation, device_seq, lane, supersedes, captured_at, hash, \
+     text, state, seq, settled_at, attempts, retry_at, awaits, reason";
+
+/// Reads a damaged journal row by row into a new file at `into`, which must not exist. Open the
+/// device with `into` as its journal afterwards.
+///
+/// # Errors
+/// [`OpenError`] when not even identity can be read, or `into` cannot be written.
+pub fn salvage(
+    damaged: &str,
+    into: &str,
+    vfs: Option<&str>,
+    key: Option<&str>,
+) -> Result<Salvaged, OpenError> {
+    // A WAL cannot be read without shared memory through a read-only handle: open for writing,
+    // allow no writes, and leave the WAL where it is at the end.
+    let old = open(damaged, vfs, key, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    old.execute_batch("PRAGMA query_only = ON")?;
+    old.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    let create = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+    let new = open(into, vfs, key, create)?;
+    new.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
+    let tx = new.unchecked_transaction()?;
+    tx.execute_batch(include_str!("journal/001_journal.sql"))?;
+    tx.pragma_update(None, "user_version", 1)?;
+    copy_table(&old, &tx, "device", 5)?;
+    copy_table(&old, &tx, "incarnations", 4)?;
+    copy_table(&old, &tx, "checkpoints", 5)?;
+    let salvaged = copy_operations(&old, &tx)?;
+    tx.commit()?;
+    Ok(salvaged)
+}
+
+fn open(
+    path: &str,
+    vfs: Option<&str>,
+    key: Option<&str>,
+    flags: OpenFlags,
+) -> Result<Connection, OpenError> {
+    let conn = match vfs {
+        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs)?,
+        None => Connection::open_with_flags(path, flags)?,
+    };
+    if let Some(key) = key {
+        conn.pragma_update(None, "key", key)?;
+    }
+    conn.execute_batch("PRAGMA locking_mode = EXCLUSIVE")?;
+    Ok(conn)
+}
+
+fn copy_table(
+    old: &Connection,
+    new: &Connection,
+    table: &str,
+    columns: usize,
+) -> Result<(), OpenError> {
+    let slots = vec!["?"; columns].join(", ");
+    let mut insert = new.prepare(&format!("INSERT INTO {table} VALUES ({slots})"))?;
+    let mut select = old.prepare(&format!("SELECT * FROM {table}"))?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let values: Vec<rusqlite::types::Value> = (0..columns)
+            .map(|index| row.get(index))
+            .collect::<Result<_, _>>()?;
+        insert.execute(rusqlite::params_from_iter(values))?;
+    }
+    Ok(())
+}
+
+/// One position at a time, so that an unreadable page costs only what lies on it.
+fn copy_operations(old: &Connection, new: &Connection) -> Result<Salvaged, OpenError> {
+    let mut salvaged = Salvaged::default();
+    let slots = vec!["?"; 16].join(", ");
+    let mut insert = new.prepare(&format!(
+        "INSERT OR IGNORE INTO operations ({COLUMNS}) VALUES ({slots})"
+    ))?;
+    let mut select = old.prepare(&format!("SELECT {COLUMNS} FROM operations WHERE pos = ?1"))?;
+    let last = last_position(old)?;
+    for pos in 1..=last {
+        let row = select
+            .query_row([pos], |row| {
+                let text: String = row.get(8)?;
+                let intact = row.get::<_, [u8; 32]>(7)? == Hash::of(text.as_bytes()).0;
+                let values: Vec<rusqlite::types::Value> = (0..16)
+                    .map(|index| row.get(index))
+                    .collect::<Result<_, _>>()?;
+                Ok((OpId(read_id(row, 1)?), intact, values))
+            })
+            .optional();
+        match row {
+            Ok(Some((_, true, values))) => {
+                insert.execute(rusqlite::params_from_iter(values))?;
+                salvaged.recovered += 1;
+            }
+            Ok(Some((op_id, false, _))) => salvaged.altered.push(op_id),
+            // A gap that pruning left is no loss.
+            Ok(None) => {}
+            Err(_) => salvaged.unreadable += 1,
+        }
+    }
+    Ok(salvaged)
+}
+
+/// The last position: by the table, or where its right edge is damaged, by the index on ids.
+fn last_position(old: &Connection) -> Result<i64, OpenError> {
+    let by_table = old.query_row("SELECT max(pos) FROM operations", params![], |row| {
+        row.get::<_, Option<i64>>(0)
+    });
+    let last = match by_table {
+        Ok(last) => last,
+        Err(_) => old.query_row(
+            "SELECT max(pos) FROM operations INDEXED BY operations_accepted WHERE seq IS NOT NULL",
+            params![],
+            |row| row.get::<_, Option<i64>>(0),
+        )?,
+    };
+    Ok(last.unwrap_or(0))
+}

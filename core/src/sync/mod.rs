@@ -1,0 +1,303 @@
+//! The sync machine: the network as values.
+//!
+//! [`Device::next_step`] says what to do now; the host moves the bytes and tells what came back
+//! through [`Device::on_reply`] or [`Device::on_failure`]. Push and pull are in flight at the same
+//! time and fail apart: a broken upload never holds up the download, nor the other way round.
+//!
+//! ```text
+//!   host                              device
+//!    │ next_step(now) ───────────────▶ │  Send(requests) │ WaitUntil(t) │ Idle
+//!    │ on_reply(id, reply, now) ─────▶ │  outcomes applied, journal first, then mirror
+//!    │ on_failure(id, kind, now) ────▶ │  backoff of that activity alone
+//!    │ on_poke(now) ─────────────────▶ │  something new on the server, or the network is back
+//! ```
+
+mod backoff;
+mod pull;
+mod push;
+mod reoffer;
+
+use motomind_protocol::wire::{Problem, problem};
+use motomind_protocol::{Claims, Identity, Millis, limits};
+
+use crate::device::Device;
+use crate::error::StoreError;
+use crate::mirror::Position;
+use backoff::Backoff;
+pub(crate) use reoffer::reoffer_released;
+
+/// What the host should do now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Send these, at the same time, then ask again.
+    Send(Vec<Request>),
+    /// Nothing until this instant (UTC ms of the device clock), a reply, a poke or a capture.
+    WaitUntil(Millis),
+    /// Nothing until a reply, a poke, a token or a capture.
+    Idle,
+}
+
+/// A request to send. Its headers include the token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Names it in the reply.
+    pub id: RequestId,
+    /// `GET` or `POST`.
+    pub method: &'static str,
+    /// Path and query below the server's address.
+    pub path: String,
+    /// Names in lower case.
+    pub headers: Vec<(&'static str, String)>,
+    /// At most [`limits::PUSH_BYTES_MAX`].
+    pub body: Vec<u8>,
+}
+
+/// Names a request within one opening of the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// What came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// `Retry-After` in seconds, where given.
+    pub retry_after_s: Option<u32>,
+    /// The decoded body, at most [`limits::REPLY_BYTES_MAX`].
+    pub body: Vec<u8>,
+}
+
+/// Why nothing usable came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// No connection, or it broke.
+    Network,
+    /// Nothing within the host's timeout.
+    Timeout,
+    /// The reply was over [`limits::REPLY_BYTES_MAX`].
+    TooLarge,
+}
+
+/// Why syncing has stopped until someone acts. Capturing and reading go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Blocked {
+    /// There is no token, or the server no longer takes it: give a new one.
+    NeedsToken,
+    /// The token given is for someone else.
+    WrongIdentity(Identity),
+    /// The manager has revoked this device: export what is unsent.
+    Revoked,
+    /// The role does not allow syncing.
+    Forbidden(String),
+    /// The server speaks another protocol version: update the app.
+    NeedsUpdate(String),
+}
+
+impl std::fmt::Display for Blocked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NeedsToken => f.write_str("needs_token: sign in again to sync"),
+            Self::WrongIdentity(who) => {
+                write!(f, "wrong_identity: the token is for user {}", who.user_id)
+            }
+            Self::Revoked => f.write_str("device_revoked: export what is unsent"),
+            Self::Forbidden(what) => write!(f, "forbidden: {what}"),
+            Self::NeedsUpdate(what) => write!(f, "needs_update: {what}"),
+        }
+    }
+}
+
+/// What is in flight and what has been learnt. Lives as long as the device is open.
+#[derive(Debug, Default)]
+pub(crate) struct SyncState {
+    token: Option<String>,
+    pub(crate) blocked: Option<Blocked>,
+    next_id: u64,
+    pub(crate) push: push::PushState,
+    pub(crate) pull: pull::PullState,
+    /// Server clock minus device clock, and when that was seen (device clock).
+    pub(crate) clock_offset: Option<(i64, Millis)>,
+    pub(crate) last_problem: Option<String>,
+    pub(crate) last_success_at: Option<Millis>,
+}
+
+impl SyncState {
+    /// Takes up what the mirror remembers from before.
+    pub(crate) fn remember(&mut self, position: &Position) {
+        self.clock_offset = position.server_offset_ms.zip(position.pulled_at);
+    }
+
+    fn request(
+        &mut self,
+        method: &'static str,
+        path: String,
+        mut headers: Vec<(&'static str, String)>,
+        body: Vec<u8>,
+    ) -> Request {
+        self.next_id += 1;
+        if let Some(token) = &self.token {
+            headers.push(("authorization", format!("Bearer {token}")));
+        }
+        headers.push(("accept", "application/json".into()));
+        Request {
+            id: RequestId(self.next_id),
+            method,
+            path,
+            headers,
+            body,
+        }
+    }
+
+    fn heard_from_server(&mut self, server_time_ms: Millis, now: Millis) {
+        self.clock_offset = Some((server_time_ms.saturating_sub(now), now));
+        self.last_success_at = Some(now);
+        self.last_problem = None;
+    }
+}
+
+/// How one activity takes a failure.
+enum Setback {
+    /// The activity's own backoff.
+    Later {
+        retry_after_s: Option<u32>,
+        what: String,
+    },
+    /// The server answered, and this request's content may be why.
+    Content(Option<Problem>),
+    /// All syncing stops.
+    Blocked(Blocked),
+}
+
+/// Sorts a reply that is not the expected body.
+fn setback(reply: &Reply) -> Setback {
+    let problem: Option<Problem> = serde_json::from_slice(&reply.body).ok();
+    let what = |problem: &Option<Problem>| {
+        problem
+            .as_ref()
+            .map_or_else(|| format!("HTTP {}", reply.status), |p| p.detail.clone())
+    };
+    let code = problem.as_ref().map(|problem| problem.code.as_str());
+    match (reply.status, code) {
+        // Only our own server's word stops syncing; a portal's 401 or 403 passes by.
+        (401, Some(problem::TOKEN_EXPIRED | problem::UNAUTHENTICATED)) => {
+            Setback::Blocked(Blocked::NeedsToken)
+        }
+        (403, Some(problem::DEVICE_REVOKED)) => Setback::Blocked(Blocked::Revoked),
+        (403, Some(problem::FORBIDDEN)) => Setback::Blocked(Blocked::Forbidden(what(&problem))),
+        (426, Some(problem::PROTOCOL)) => Setback::Blocked(Blocked::NeedsUpdate(what(&problem))),
+        (400 | 409 | 413 | 416 | 422 | 500, _) => Setback::Content(problem),
+        _ => Setback::Later {
+            retry_after_s: reply.retry_after_s,
+            what: what(&problem),
+        },
+    }
+}
+
+impl Device {
+    /// Gives the token to sync with, or takes it away. Its claims are compared with whose device
+    /// this is; the server verifies it.
+    ///
+    /// Returns why syncing is blocked, if it is.
+    pub fn set_token(&mut self, token: Option<&str>, now: Millis) -> Option<Blocked> {
+        self.sync.token = None;
+        self.sync.blocked = match token.map(Claims::peek) {
+            None | Some(Err(_)) => Some(Blocked::NeedsToken),
+            Some(Ok(claims)) if claims.identity() != self.who.identity => {
+                Some(Blocked::WrongIdentity(claims.identity()))
+            }
+            Some(Ok(_)) => {
+                self.sync.token = token.map(str::to_owned);
+                None
+            }
+        };
+        self.on_poke(now);
+        self.changes.tables.insert("status");
+        self.sync.blocked.clone()
+    }
+
+    /// What to do now.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the journal could not record that operations are about to be sent, so
+    /// nothing is sent.
+    pub fn next_step(&mut self, now: Millis) -> Result<Step, StoreError> {
+        if self.sync.blocked.is_some() || self.sync.token.is_none() {
+            self.sync.blocked.get_or_insert(Blocked::NeedsToken);
+            return Ok(Step::Idle);
+        }
+        let mut requests = Vec::new();
+        let mut wake: Option<Millis> = None;
+        for step in [pull::next(self, now)?, push::next(self, now)?] {
+            match step {
+                Next::Send(request) => requests.push(request),
+                Next::At(at) => wake = Some(wake.map_or(at, |wake: Millis| wake.min(at))),
+                Next::Nothing => {}
+            }
+        }
+        Ok(match (requests.is_empty(), wake) {
+            (false, _) => Step::Send(requests),
+            (true, Some(at)) => Step::WaitUntil(at),
+            (true, None) => Step::Idle,
+        })
+    }
+
+    /// Takes a reply. One that no request waits for is ignored.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the outcome could not be recorded; the operations are offered again.
+    pub fn on_reply(
+        &mut self,
+        id: RequestId,
+        reply: &Reply,
+        now: Millis,
+    ) -> Result<(), StoreError> {
+        self.changes.tables.insert("status");
+        if self.sync.push.in_flight_is(id) {
+            push::on_reply(self, reply, now)
+        } else if self.sync.pull.in_flight_is(id) {
+            pull::on_reply(self, reply, now)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Takes a failure.
+    pub fn on_failure(&mut self, id: RequestId, kind: FailureKind, now: Millis) {
+        self.changes.tables.insert("status");
+        self.sync.last_problem = Some(format!("{kind:?}").to_lowercase());
+        if self.sync.push.in_flight_is(id) {
+            push::on_failure(self, kind, now);
+        } else if self.sync.pull.in_flight_is(id) {
+            pull::on_failure(self, kind, now);
+        }
+    }
+
+    /// Something is new on the server, the network is back, or a person asks: pull now, and do
+    /// not wait out any backoff.
+    pub fn on_poke(&mut self, _now: Millis) {
+        self.sync.pull.wanted = true;
+        self.sync.pull.backoff.reset();
+        self.sync.push.backoff.reset();
+    }
+
+    /// Whether requests are in flight.
+    #[must_use]
+    pub fn is_in_flight(&self) -> bool {
+        self.sync.push.is_in_flight() || self.sync.pull.is_in_flight()
+    }
+}
+
+/// What one activity wants.
+enum Next {
+    Send(Request),
+    At(Millis),
+    Nothing,
+}
+
+/// A bounded share of a reply that could not be used, for the status screen.
+fn excerpt(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(80)]);
+    format!("an unexpected reply: {}", text.trim())
+}
+
+const _: () = assert!(limits::PUSH_TEXT_BYTES_TARGET < limits::PUSH_BYTES_MAX);

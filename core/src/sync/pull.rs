@@ -1,0 +1,205 @@
+//! Pulling: pages applied whole, the cursor with them.
+
+use motomind_protocol::Millis;
+use motomind_protocol::limits;
+use motomind_protocol::wire::{PullResponse, page_digest, problem};
+use rusqlite::params;
+
+use super::{Backoff, FailureKind, Next, Reply, RequestId, Setback, excerpt, setback};
+use crate::device::Device;
+use crate::error::StoreError;
+use crate::mirror::{self, PageError};
+use crate::{journal, overlay};
+
+/// The downloading half of the machine.
+#[derive(Debug)]
+pub(crate) struct PullState {
+    in_flight: Option<Flight>,
+    pub(crate) backoff: Backoff,
+    /// There is, or may be, something to fetch.
+    pub(crate) wanted: bool,
+    /// The server's newest sequence when last heard of.
+    pub(crate) head: u64,
+}
+
+#[derive(Debug)]
+struct Flight {
+    id: RequestId,
+    /// The mirror's position that the request was made from.
+    seq: u64,
+    generation: i64,
+}
+
+impl Default for PullState {
+    fn default() -> Self {
+        Self {
+            in_flight: None,
+            backoff: Backoff::default(),
+            wanted: true,
+            head: 0,
+        }
+    }
+}
+
+impl PullState {
+    pub(crate) fn in_flight_is(&self, id: RequestId) -> bool {
+        self.in_flight
+            .as_ref()
+            .is_some_and(|flight| flight.id == id)
+    }
+
+    pub(crate) fn is_in_flight(&self) -> bool {
+        self.in_flight.is_some()
+    }
+
+    /// A push reply told the head: our own operations are in it, perhaps others' too.
+    pub(crate) fn saw_head(&mut self, head: u64) {
+        self.wanted |= head != self.head;
+    }
+}
+
+pub(super) fn next(device: &mut Device, now: Millis) -> Result<Next, StoreError> {
+    if device.sync.pull.is_in_flight() || !device.sync.pull.wanted {
+        return Ok(Next::Nothing);
+    }
+    if let Some(until) = device.sync.pull.backoff.waiting(now) {
+        return Ok(Next::At(until));
+    }
+    let position = mirror::position(&device.conn)?;
+    let mut path = format!("/v1/sync/pull?limit={}", limits::PULL_CHANGES_MAX);
+    if let Some(cursor) = &position.cursor {
+        // Cursors are base64url: nothing to escape.
+        path.push_str("&cursor=");
+        path.push_str(cursor);
+    }
+    let request = device.sync.request("GET", path, Vec::new(), Vec::new());
+    device.sync.pull.in_flight = Some(Flight {
+        id: request.id,
+        seq: position.seq,
+        generation: position.generation,
+    });
+    Ok(Next::Send(request))
+}
+
+pub(super) fn on_reply(device: &mut Device, reply: &Reply, now: Millis) -> Result<(), StoreError> {
+    let Some(flight) = device.sync.pull.in_flight.take() else {
+        return Ok(());
+    };
+    if reply.status == 200 {
+        let page: Option<PullResponse> = serde_json::from_slice(&reply.body).ok();
+        let whole = page.filter(|page| {
+            page_digest(&page.changes) == page.digest
+                && page.next_cursor.len() <= limits::CURSOR_CHARS_MAX
+        });
+        return match whole {
+            Some(page) => take_page(device, &flight, &page, now),
+            None => {
+                fail(device, excerpt(&reply.body), None, now);
+                Ok(())
+            }
+        };
+    }
+    match setback(reply) {
+        Setback::Blocked(blocked) => {
+            device.sync.blocked = Some(blocked);
+            Ok(())
+        }
+        Setback::Later {
+            retry_after_s,
+            what,
+        } => {
+            fail(device, what, retry_after_s, now);
+            Ok(())
+        }
+        Setback::Content(Some(problem))
+            if [problem::RESNAPSHOT, problem::BAD_CURSOR].contains(&problem.code.as_str()) =>
+        {
+            start_again(device)
+        }
+        Setback::Content(problem) => {
+            let what = problem.map_or_else(|| format!("HTTP {}", reply.status), |p| p.detail);
+            fail(device, what, None, now);
+            Ok(())
+        }
+    }
+}
+
+fn fail(device: &mut Device, what: String, retry_after_s: Option<u32>, now: Millis) {
+    device.sync.last_problem = Some(what);
+    device
+        .sync
+        .pull
+        .backoff
+        .fail(now, retry_after_s, &mut device.rng);
+}
+
+/// Applies a page and moves the cursor, in one transaction of the mirror.
+fn take_page(
+    device: &mut Device,
+    flight: &Flight,
+    page: &PullResponse,
+    now: Millis,
+) -> Result<(), StoreError> {
+    let tx = device.conn.unchecked_transaction()?;
+    let applied = match mirror::apply(&tx, &page.changes, flight.seq, flight.generation) {
+        Ok(applied) => applied,
+        Err(PageError::Store(error)) => return Err(error),
+        Err(refused) => {
+            drop(tx);
+            fail(device, refused.to_string(), None, now);
+            return Ok(());
+        }
+    };
+    tx.prepare_cached(
+        "UPDATE mirror
+         SET cursor = ?1, seq = ?2, head = ?3, pulled_at = ?4, server_offset_ms = ?5",
+    )?
+    .execute(params![
+        page.next_cursor,
+        page.seq as i64,
+        page.head as i64,
+        now,
+        page.server_time_ms.saturating_sub(now)
+    ])?;
+    let caught_up = page.seq >= page.head || page.changes.is_empty();
+    let rebuilt = caught_up && mirror::position(&tx)?.rebuilding;
+    if rebuilt {
+        mirror::finish_rebuild(&tx)?;
+    }
+    tx.commit()?;
+    if rebuilt {
+        overlay::rebuild(device)?;
+    }
+    let changes = &mut device.changes;
+    applied
+        .timelines
+        .into_iter()
+        .for_each(|vehicle| changes.event_of(vehicle));
+    changes
+        .tables
+        .extend(applied.vehicles.then_some("vehicles"));
+    changes.tables.extend(applied.garages.then_some("garages"));
+    device.sync.heard_from_server(page.server_time_ms, now);
+    device.sync.pull.backoff.reset();
+    device.sync.pull.head = page.head;
+    device.sync.pull.wanted = !caught_up;
+    super::reoffer_released(device, now)
+}
+
+/// The server's log is another one now: pull it from its beginning, and offer again everything
+/// that the journal still holds, for the new log may lack it.
+fn start_again(device: &mut Device) -> Result<(), StoreError> {
+    journal::offer_all_again(&device.conn)?;
+    let tx = device.conn.unchecked_transaction()?;
+    mirror::begin_rebuild(&tx)?;
+    tx.commit()?;
+    overlay::rebuild(device)?;
+    device.sync.pull.wanted = true;
+    Ok(())
+}
+
+pub(super) fn on_failure(device: &mut Device, kind: FailureKind, now: Millis) {
+    device.sync.pull.in_flight = None;
+    let _ = kind;
+    device.sync.pull.backoff.fail(now, None, &mut device.rng);
+}
