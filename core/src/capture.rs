@@ -195,7 +195,7 @@ impl Device {
         capture: Capture,
         clock: impl Into<Clock>,
     ) -> Result<Captured, CaptureError> {
-        self.record(capture, None, clock.into())
+        self.record(capture, Vec::new(), clock.into())
     }
 
     /// Captures many facts in one durable transaction, as an import does: each has its own
@@ -209,13 +209,14 @@ impl Device {
         clock: impl Into<Clock>,
     ) -> Result<Vec<Result<Captured, CaptureError>>, CaptureError> {
         let clock = clock.into();
+        overlay::mend(self)?;
         let head = self.head;
         self.conn.execute_batch("BEGIN IMMEDIATE")?;
         let mut results = Vec::with_capacity(captures.len());
         let mut stored = Vec::new();
         for capture in captures {
             let result = self
-                .judge(capture, None, clock)
+                .judge(capture, Vec::new(), clock)
                 .and_then(|judged| match judged {
                     Judged::CapturedBefore(captured) => Ok(captured),
                     Judged::New(prepared) => {
@@ -231,7 +232,7 @@ impl Device {
             let _ = self.conn.execute_batch("ROLLBACK");
             return Err(error.into());
         }
-        overlay::show(self, &stored)?;
+        overlay::show(self, &stored);
         Ok(results)
     }
 
@@ -254,14 +255,15 @@ impl Device {
             OpState::Superseded => Err(CaptureError::AlreadySuperseded),
             OpState::Accepted => {
                 capture.corrects = Some(op_id.into());
-                self.record(capture, None, clock.into())
+                self.record(capture, Vec::new(), clock.into())
             }
             _ => {
                 if capture.corrects.is_none() && capture.kind != registry::RETRACTION {
                     // Amending a correction keeps what it corrects.
                     capture.corrects = stored.operation()?.event().and_then(|e| e.corrects);
                 }
-                self.record(capture, Some(op_id), clock.into())
+                let replaced = journal::replaced_with(&self.conn, op_id)?;
+                self.record(capture, replaced, clock.into())
             }
         }
     }
@@ -298,9 +300,10 @@ impl Device {
     fn record(
         &mut self,
         capture: Capture,
-        supersedes: Option<OpId>,
+        supersedes: Vec<OpId>,
         clock: Clock,
     ) -> Result<Captured, CaptureError> {
+        overlay::mend(self)?;
         let prepared = match self.judge(capture, supersedes, clock)? {
             Judged::CapturedBefore(captured) => return Ok(captured),
             Judged::New(prepared) => prepared,
@@ -312,7 +315,7 @@ impl Device {
             .and_then(|captured| Ok(self.conn.execute_batch("COMMIT").map(|()| captured)?));
         match outcome {
             Ok(captured) => {
-                overlay::show(self, std::slice::from_ref(&prepared.operation))?;
+                overlay::show(self, std::slice::from_ref(&prepared.operation));
                 Ok(captured)
             }
             Err(error) => {
@@ -327,7 +330,7 @@ impl Device {
     fn judge(
         &mut self,
         capture: Capture,
-        supersedes: Option<OpId>,
+        supersedes: Vec<OpId>,
         clock: Clock,
     ) -> Result<Judged, CaptureError> {
         let given = capture.op_id;
@@ -369,8 +372,8 @@ impl Device {
             &prepared.operation,
             &prepared.sealed,
         )?;
-        if let Some(superseded) = prepared.operation.supersedes {
-            journal::supersede(&self.conn, superseded)?;
+        if let Some(superseded) = prepared.operation.supersedes.first() {
+            journal::supersede(&self.conn, *superseded)?;
         }
         self.head.device_seq = prepared.operation.device_seq;
         self.head.hash = prepared.sealed.hash;

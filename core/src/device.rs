@@ -20,6 +20,8 @@ pub struct Device {
     pub(crate) head: ChainHead,
     pub(crate) sync: SyncState,
     pub(crate) changes: Changes,
+    /// The journal is ahead of the mirror, which could not be written.
+    pub(crate) mirror_is_stale: bool,
 }
 
 /// The end of the chain: what the next operation follows.
@@ -66,6 +68,7 @@ impl Device {
             head,
             sync: SyncState::default(),
             changes: Changes::default(),
+            mirror_is_stale: false,
         })
     }
 

@@ -105,7 +105,7 @@ pub(crate) fn append(
         head.incarnation_n,
         operation.device_seq as i64,
         blob(&operation.lane),
-        blob_opt(operation.supersedes.map(|op| op.0)),
+        blob_opt(operation.supersedes.first().map(|op| op.0)),
         operation.clock.wall_ms,
         sealed.hash.0,
         sealed.text,
@@ -119,6 +119,19 @@ pub(crate) fn find(conn: &Connection, op_id: OpId) -> Result<Option<Stored>, Sto
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query([blob(&op_id.0)])?;
     rows.next()?.map(Stored::read).transpose()
+}
+
+/// The operation and, newest first, what it was itself to replace, as far as not known accepted.
+pub(crate) fn replaced_with(conn: &Connection, op_id: OpId) -> Result<Vec<OpId>, StoreError> {
+    let mut chain = vec![op_id];
+    let mut next = find(conn, op_id)?.and_then(|stored| stored.supersedes);
+    while let Some(op) = next {
+        chain.push(op);
+        next = find(conn, op)?
+            .filter(|stored| stored.seq.is_none())
+            .and_then(|s| s.supersedes);
+    }
+    Ok(chain)
 }
 
 /// Marks an operation as replaced by an amendment or discard; it is not sent any more.
@@ -271,5 +284,40 @@ pub(crate) fn open_incarnation(
         "INSERT INTO incarnations (incarnation, prev_hash, opened_at) VALUES (?1, ?2, ?3)",
         params![blob(&incarnation.0), old_head.0, now],
     )
+    .map(drop)
+}
+
+/// Highest sequence that the server has given to an operation of this journal.
+pub(crate) fn highest_seq(conn: &Connection) -> Result<u64, StoreError> {
+    let highest: Option<i64> = conn
+        .prepare_cached("SELECT max(seq) FROM operations WHERE seq IS NOT NULL")?
+        .query_row([], |row| row.get(0))?;
+    Ok(highest.map_or(0, i64::unsigned_abs))
+}
+
+/// Accepted operations with a sequence that lies beyond what the server now calls its newest.
+pub(crate) fn promised_beyond(
+    conn: &Connection,
+    head: u64,
+    promised: u64,
+) -> Result<Vec<OpId>, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT op_id FROM operations WHERE state = 'accepted' AND seq > ?1 AND seq <= ?2",
+    )?;
+    let mut rows = statement.query([head as i64, promised as i64])?;
+    let mut ops = Vec::new();
+    while let Some(row) = rows.next()? {
+        ops.push(OpId(read_id(row, 0)?));
+    }
+    Ok(ops)
+}
+
+/// Offers one accepted operation again.
+pub(crate) fn offer_again(conn: &Connection, op_id: OpId) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "UPDATE operations SET state = 'queued', seq = NULL, settled_at = NULL
+         WHERE op_id = ?1 AND state = 'accepted'",
+    )?
+    .execute([blob(&op_id.0)])
     .map(drop)
 }

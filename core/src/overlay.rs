@@ -20,28 +20,44 @@ use crate::ids::{blob, read_id};
 use crate::journal::{self, Stored};
 use crate::mirror::{self, PageError, Standing};
 
-/// Shows operations that have just been captured.
-pub(crate) fn show(device: &mut Device, operations: &[Operation]) -> Result<(), StoreError> {
-    let generation = mirror::position(&device.conn)?.generation;
-    let tx = device.conn.unchecked_transaction()?;
-    for operation in operations {
-        if let Some(superseded) = operation.supersedes {
-            take_out(&tx, superseded)?;
-        }
-        put(&tx, operation, OpState::Queued, None, generation)?;
-    }
-    tx.commit()?;
+/// Shows operations that have just been captured. They are durable whatever happens here: a
+/// mirror that cannot be written now is mended by the next call.
+pub(crate) fn show(device: &mut Device, operations: &[Operation]) {
+    device.mirror_is_stale |= try_show(&device.conn, operations).is_err();
     for operation in operations {
         device.changes.event_of(VehicleId(operation.lane));
     }
     device.changes.tables.insert("pending");
+}
+
+fn try_show(conn: &Connection, operations: &[Operation]) -> Result<(), StoreError> {
+    let generation = mirror::position(conn)?.generation;
+    let tx = conn.unchecked_transaction()?;
+    for operation in operations {
+        if let Some(superseded) = operation.supersedes.first() {
+            take_out(&tx, *superseded)?;
+        }
+        put(&tx, operation, OpState::Queued, None, generation)?;
+    }
+    tx.commit()?;
     Ok(())
 }
 
-/// Brings the rows of operations in line with the journal after their state has changed.
-pub(crate) fn follow(device: &mut Device, changed: &[OpId]) -> Result<(), StoreError> {
-    let position = mirror::position(&device.conn)?;
-    let tx = device.conn.unchecked_transaction()?;
+/// Brings the rows of operations in line with the journal after their state has changed there.
+pub(crate) fn follow(device: &mut Device, changed: &[OpId]) {
+    match try_follow(&device.conn, changed) {
+        Ok(vehicles) => vehicles
+            .into_iter()
+            .for_each(|v| device.changes.event_of(v)),
+        Err(_) => device.mirror_is_stale = true,
+    }
+    device.changes.tables.insert("pending");
+}
+
+fn try_follow(conn: &Connection, changed: &[OpId]) -> Result<Vec<VehicleId>, StoreError> {
+    let position = mirror::position(conn)?;
+    let tx = conn.unchecked_transaction()?;
+    let mut vehicles = Vec::new();
     for op_id in changed {
         let Some(stored) = journal::find(&tx, *op_id)? else {
             continue;
@@ -58,10 +74,18 @@ pub(crate) fn follow(device: &mut Device, changed: &[OpId]) -> Result<(), StoreE
         } else if stored.state == OpState::Superseded {
             take_out(&tx, *op_id)?;
         }
-        device.changes.event_of(VehicleId(operation.lane));
+        vehicles.push(VehicleId(operation.lane));
     }
     tx.commit()?;
-    device.changes.tables.insert("pending");
+    Ok(vehicles)
+}
+
+/// Catches up with the journal, if the mirror could not be written before.
+pub(crate) fn mend(device: &mut Device) -> Result<(), StoreError> {
+    if device.mirror_is_stale {
+        rebuild(device)?;
+        device.mirror_is_stale = false;
+    }
     Ok(())
 }
 
@@ -185,7 +209,7 @@ fn is_from_server(conn: &Connection, event: EventId, generation: i64) -> Result<
 }
 
 /// Removes an overlaid row; one that the server has told of stays.
-fn take_out(conn: &Connection, op_id: OpId) -> Result<(), StoreError> {
+pub(crate) fn take_out(conn: &Connection, op_id: OpId) -> Result<(), StoreError> {
     let root = conn
         .prepare_cached("DELETE FROM events WHERE event_id = ?1 AND own = 1 RETURNING root")?
         .query_row([blob(&op_id.0)], |row| crate::ids::read_id_opt(row, 0))
@@ -194,4 +218,21 @@ fn take_out(conn: &Connection, op_id: OpId) -> Result<(), StoreError> {
         Some(root) => mirror::refresh_family(conn, EventId(root)),
         None => Ok(()),
     }
+}
+
+/// Own operations that the server had accepted at a sequence that the mirror has passed, without
+/// the log having brought them.
+pub(crate) fn accepted_but_missing(
+    conn: &Connection,
+    mirror_seq: u64,
+) -> Result<Vec<OpId>, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT event_id FROM events WHERE own = 1 AND state = 'accepted' AND seq <= ?1",
+    )?;
+    let mut rows = statement.query([mirror_seq as i64])?;
+    let mut missing = Vec::new();
+    while let Some(row) = rows.next()? {
+        missing.push(OpId(read_id(row, 0)?));
+    }
+    Ok(missing)
 }

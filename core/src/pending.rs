@@ -142,7 +142,7 @@ impl Device {
     pub fn retry(&mut self, op_id: OpId, now: Millis) -> Result<(), CaptureError> {
         journal::find(&self.conn, op_id)?.ok_or(CaptureError::UnknownOperation)?;
         journal::requeue(&self.conn, op_id, None)?;
-        overlay::follow(self, &[op_id])?;
+        overlay::follow(self, &[op_id]);
         self.on_poke(now);
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! The device by itself: what is captured stays captured.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use chrono::NaiveDate;
 use motomind_core::protocol::{
     Fix, FixSource, Identity, OpState, TenantId, UserId, VehicleId, code, limits,
@@ -11,7 +13,10 @@ use uuid::Uuid;
 const NOW: i64 = 1_760_000_000_000;
 
 fn someone(user: u128) -> Identity {
-    Identity { tenant_id: TenantId(Uuid::from_u128(1)), user_id: UserId(Uuid::from_u128(user)) }
+    Identity {
+        tenant_id: TenantId(Uuid::from_u128(1)),
+        user_id: UserId(Uuid::from_u128(user)),
+    }
 }
 
 fn options(dir: &TempDir, seed: u8) -> OpenOptions {
@@ -39,7 +44,13 @@ fn reading(miles: i64) -> Capture {
 }
 
 fn timeline(device: &Device) -> Vec<TimelineEntry> {
-    device.timeline(&TimelineQuery { vehicle: Some(truck()), ..Default::default() }).unwrap().entries
+    device
+        .timeline(&TimelineQuery {
+            vehicle: Some(truck()),
+            ..Default::default()
+        })
+        .unwrap()
+        .entries
 }
 
 #[test]
@@ -50,7 +61,12 @@ fn a_capture_survives_being_dropped_without_closing() {
     let second = device.capture(reading(110), NOW + 1).unwrap();
     drop(device);
     let device = Device::open(options(&dir, 2)).unwrap();
-    let pending: Vec<_> = device.pending(NOW + 5).unwrap().iter().map(|item| item.op_id).collect();
+    let pending: Vec<_> = device
+        .pending(NOW + 5)
+        .unwrap()
+        .iter()
+        .map(|item| item.op_id)
+        .collect();
     assert_eq!(pending, [first.op_id, second.op_id]);
     assert_eq!(device.verify().unwrap(), Ok(()));
     assert_eq!(timeline(&device).len(), 2);
@@ -65,7 +81,10 @@ fn capturing_twice_with_one_id_is_one_capture() {
     assert!(!device.capture(capture.clone(), NOW).unwrap().duplicate);
     assert!(device.capture(capture.clone(), NOW + 1).unwrap().duplicate);
     capture.miles = Some(101);
-    assert!(matches!(device.capture(capture, NOW), Err(CaptureError::IdReused)));
+    assert!(matches!(
+        device.capture(capture, NOW),
+        Err(CaptureError::IdReused)
+    ));
     assert_eq!(device.pending(NOW).unwrap().len(), 1);
 }
 
@@ -73,14 +92,35 @@ fn capturing_twice_with_one_id_is_one_capture() {
 fn a_second_process_is_told_and_another_user_is_kept_out() {
     let dir = TempDir::new().unwrap();
     let device = Device::open(options(&dir, 1)).unwrap();
-    assert!(matches!(Device::open(options(&dir, 2)), Err(OpenError::AlreadyOpen)));
+    assert!(matches!(
+        Device::open(options(&dir, 2)),
+        Err(OpenError::AlreadyOpen)
+    ));
     drop(device);
-    let stranger = OpenOptions { identity: Some(someone(3)), ..options(&dir, 3) };
-    assert!(matches!(Device::open(stranger), Err(OpenError::WrongIdentity(_))));
-    let remembered = OpenOptions { identity: None, ..options(&dir, 4) };
-    assert_eq!(Device::open(remembered).unwrap().identity().identity, someone(2));
-    let nobody = OpenOptions { identity: None, ..options(&TempDir::new().unwrap(), 5) };
-    assert!(matches!(Device::open(nobody), Err(OpenError::NoIdentity | OpenError::Store(_))));
+    let stranger = OpenOptions {
+        identity: Some(someone(3)),
+        ..options(&dir, 3)
+    };
+    assert!(matches!(
+        Device::open(stranger),
+        Err(OpenError::WrongIdentity(_))
+    ));
+    let remembered = OpenOptions {
+        identity: None,
+        ..options(&dir, 4)
+    };
+    assert_eq!(
+        Device::open(remembered).unwrap().identity().identity,
+        someone(2)
+    );
+    let nobody = OpenOptions {
+        identity: None,
+        ..options(&TempDir::new().unwrap(), 5)
+    };
+    assert!(matches!(
+        Device::open(nobody),
+        Err(OpenError::NoIdentity | OpenError::Store(_))
+    ));
 }
 
 #[test]
@@ -92,7 +132,10 @@ fn invalid_captures_are_refused_whole_and_say_what_to_mend() {
     let Err(CaptureError::Invalid(violations)) = device.capture(bad, NOW) else {
         panic!("it was taken")
     };
-    let fields: Vec<_> = violations.iter().map(|v| (v.field.as_str(), v.code.as_str())).collect();
+    let fields: Vec<_> = violations
+        .iter()
+        .map(|v| (v.field.as_str(), v.code.as_str()))
+        .collect();
     assert_eq!(
         fields,
         [
@@ -102,8 +145,14 @@ fn invalid_captures_are_refused_whole_and_say_what_to_mend() {
         ]
     );
     let mut long = reading(1);
-    long.extra.insert("new_key".into(), "x".repeat(limits::OPERATION_BYTES_MAX).into());
-    assert!(matches!(device.capture(long, NOW), Err(CaptureError::Seal(_))));
+    long.extra.insert(
+        "new_key".into(),
+        "x".repeat(limits::OPERATION_BYTES_MAX).into(),
+    );
+    assert!(matches!(
+        device.capture(long, NOW),
+        Err(CaptureError::Seal(_))
+    ));
     assert!(device.pending(NOW).unwrap().is_empty());
     // A refusal leaves no gap in the chain.
     device.capture(reading(1), NOW).unwrap();
@@ -118,7 +167,10 @@ fn a_wild_jump_is_confirmed_first() {
     let mut typo = reading(541_200);
     typo.occurred_at += 1;
     let refused = device.capture(typo.clone(), NOW + 1);
-    assert!(matches!(refused, Err(CaptureError::ConfirmJump { before: 54_000, .. })));
+    assert!(matches!(
+        refused,
+        Err(CaptureError::ConfirmJump { before: 54_000, .. })
+    ));
     typo.payload.insert("confirmed_jump".into(), true.into());
     let warned = device.capture(typo, NOW + 1).unwrap().warnings;
     assert!(warned.iter().any(|warning| warning.code == "odometer_jump"));
@@ -130,7 +182,10 @@ fn amending_and_discarding_keep_the_journal_and_change_the_screen() {
     let mut device = Device::open(options(&dir, 1)).unwrap();
     let first = device.capture(reading(100), NOW).unwrap().op_id;
     let amended = device.amend(first, reading(105), NOW + 1).unwrap().op_id;
-    let shown: Vec<_> = timeline(&device).iter().map(|e| (e.event_id.into(), e.miles)).collect();
+    let shown: Vec<_> = timeline(&device)
+        .iter()
+        .map(|e| (e.event_id.into(), e.miles))
+        .collect();
     assert_eq!(shown, [(amended, Some(105))]);
     assert!(matches!(
         device.amend(first, reading(1), NOW),
@@ -138,7 +193,10 @@ fn amending_and_discarding_keep_the_journal_and_change_the_screen() {
     ));
     device.discard(amended, "wrong vehicle", NOW + 2).unwrap();
     assert!(timeline(&device).is_empty());
-    assert_eq!(device.operation(first, NOW).unwrap().unwrap().state, OpState::Superseded);
+    assert_eq!(
+        device.operation(first, NOW).unwrap().unwrap().state,
+        OpState::Superseded
+    );
     assert_eq!(device.verify().unwrap(), Ok(()));
 }
 
@@ -171,14 +229,27 @@ fn a_damaged_journal_is_reported_salvaged_and_never_recreated() {
     let middle = bytes.len() / 2 / 4096 * 4096;
     bytes[middle..middle + 4096].fill(0xff);
     std::fs::write(&journal, &bytes).unwrap();
-    assert!(matches!(Device::open(options(&dir, 2)), Err(OpenError::JournalDamaged(_))));
+    assert!(matches!(
+        Device::open(options(&dir, 2)),
+        Err(OpenError::JournalDamaged(_))
+    ));
     assert_eq!(std::fs::read(&journal).unwrap(), bytes);
 
     let into = dir.path().join("salvaged.db").to_str().unwrap().to_string();
     let salvaged = salvage(journal.to_str().unwrap(), &into, None, None).unwrap();
-    assert!(salvaged.recovered > 250 && salvaged.unreadable > 0, "{salvaged:?}");
-    let device = Device::open(OpenOptions { journal: into, ..options(&dir, 3) }).unwrap();
-    assert_eq!(device.pending(NOW).unwrap().len() as u64, salvaged.recovered);
+    assert!(
+        salvaged.recovered > 250 && salvaged.unreadable > 0,
+        "{salvaged:?}"
+    );
+    let device = Device::open(OpenOptions {
+        journal: into,
+        ..options(&dir, 3)
+    })
+    .unwrap();
+    assert_eq!(
+        device.pending(NOW).unwrap().len() as u64,
+        salvaged.recovered
+    );
     assert_eq!(std::fs::read(&journal).unwrap(), bytes);
 }
 
@@ -211,7 +282,10 @@ fn the_timeline_pages_by_key_and_filters() {
         }
         device.capture(capture, NOW).unwrap();
     }
-    let mut query = TimelineQuery { limit: 4, ..Default::default() };
+    let mut query = TimelineQuery {
+        limit: 4,
+        ..Default::default()
+    };
     let mut seen = Vec::new();
     loop {
         let page = device.timeline(&query).unwrap();
@@ -224,9 +298,15 @@ fn the_timeline_pages_by_key_and_filters() {
     assert_eq!(seen.len(), 25);
     seen.dedup();
     assert_eq!(seen.len(), 25);
-    let services = TimelineQuery { kind: Some("maintenance".into()), ..Default::default() };
+    let services = TimelineQuery {
+        kind: Some("maintenance".into()),
+        ..Default::default()
+    };
     assert_eq!(device.timeline(&services).unwrap().entries.len(), 5);
     let tomorrow = NaiveDate::from_ymd_opt(2025, 10, 10);
-    let none = TimelineQuery { from: tomorrow, ..Default::default() };
+    let none = TimelineQuery {
+        from: tomorrow,
+        ..Default::default()
+    };
     assert!(device.timeline(&none).unwrap().entries.is_empty());
 }

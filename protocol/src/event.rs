@@ -160,12 +160,10 @@ fn diagnose(value: &Value, whole_error: &str) -> Vec<Violation> {
         let mut probe = whole.clone();
         probe.insert(key.clone(), field.clone());
         if let Err(error) = Event::deserialize(Value::Object(probe)) {
-            let path = if key == "fix" {
-                fix_path(field)
-            } else {
-                key.clone()
-            };
-            violations.push(Violation::new(path, code::WRONG_TYPE, error.to_string()));
+            match field {
+                Value::Object(fix) if key == "fix" => diagnose_fix(fix, &mut violations),
+                _ => violations.push(Violation::new(key, code::WRONG_TYPE, error.to_string())),
+            }
         }
     }
     if violations.is_empty() {
@@ -174,18 +172,21 @@ fn diagnose(value: &Value, whole_error: &str) -> Vec<Violation> {
     violations
 }
 
-fn fix_path(fix: &Value) -> String {
+fn diagnose_fix(given: &Map<String, Value>, violations: &mut Vec<Violation>) {
     let whole = serde_json::to_value(Fix::at(0.0, 0.0, crate::FixSource::Manual));
-    let (Value::Object(given), Ok(Value::Object(whole))) = (fix, whole) else {
-        return "fix".into();
+    let Ok(Value::Object(whole)) = whole else {
+        return;
     };
-    if let Some(missing) = whole.keys().find(|key| !given.contains_key(*key)) {
-        return format!("fix.{missing}");
+    for key in whole.keys().filter(|key| !given.contains_key(*key)) {
+        let message = format!("fix.{key} is required");
+        violations.push(Violation::new(format!("fix.{key}"), code::MISSING, message));
     }
-    let culprit = given.iter().find(|(key, field)| {
+    for (key, field) in given {
         let mut probe = whole.clone();
-        probe.insert((*key).clone(), (*field).clone());
-        Fix::deserialize(Value::Object(probe)).is_err()
-    });
-    culprit.map_or_else(|| "fix".into(), |(key, _)| format!("fix.{key}"))
+        probe.insert(key.clone(), field.clone());
+        if let Err(error) = Fix::deserialize(Value::Object(probe)) {
+            let path = format!("fix.{key}");
+            violations.push(Violation::new(path, code::WRONG_TYPE, error.to_string()));
+        }
+    }
 }

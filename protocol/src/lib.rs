@@ -26,7 +26,7 @@
 //!     device_seq: 1,
 //!     lane: vehicle.0,
 //!     schema: limits::SCHEMA_VERSION,
-//!     supersedes: None,
+//!     supersedes: Vec::new(),
 //!     clock: ClockEvidence { wall_ms: 1_700_000_000_000, ..Default::default() },
 //!     prev_hash: Hash::ZERO,
 //!     body: Body::Event(Box::new(event)),

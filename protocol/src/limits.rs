@@ -51,11 +51,18 @@ pub const LINE_CHARS_MAX: usize = 500;
 /// `reason` of a correction or retraction, characters.
 pub const REASON_CHARS_MAX: usize = 1_000;
 
+/// The name of an event type, characters.
+pub const TYPE_CHARS_MAX: usize = 64;
+
 /// An IANA time zone name, characters.
 pub const TIMEZONE_CHARS_MAX: usize = 64;
 
 /// Entries in any list of a payload.
 pub const LIST_ENTRIES_MAX: usize = 500;
+
+/// Lists and objects within each other in any key of an event. JSON readers stop at 128 for the
+/// whole message, so that what was sealed can always be read again.
+pub const NESTING_MAX: usize = 32;
 
 /// 1900-01-01T00:00:00Z. Nothing happened to a vehicle before.
 pub const OCCURRED_AT_MIN_MS: i64 = -2_208_988_800_000;

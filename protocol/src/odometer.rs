@@ -163,7 +163,7 @@ pub fn needs_confirmation(event: &Event, before: Option<&Reading>) -> bool {
     let (Some(miles), Some(before)) = (event.miles, before) else {
         return false;
     };
-    miles - before.miles > JUMP_MILES_MAX
+    miles.saturating_sub(before.miles) > JUMP_MILES_MAX
         && !event.payload_flag("confirmed_jump")
         && !event.payload_flag("odometer_replaced")
 }

@@ -119,9 +119,11 @@ pub struct Operation {
     pub lane: Uuid,
     /// Version of this structure and of the body.
     pub schema: u16,
-    /// The operation whose place this one takes: an amendment or a discard.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub supersedes: Option<OpId>,
+    /// The operations whose place this one takes, newest first: an amendment or a discard names
+    /// the operation it replaces, and what that one was to replace in turn, as far as the device
+    /// does not know them accepted. Any of them may have arrived.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub supersedes: Vec<OpId>,
     /// What the device knew of time.
     pub clock: ClockEvidence,
     /// Hash of the operation before it on this device; across incarnations, of the old head.
@@ -198,7 +200,7 @@ impl Operation {
     #[must_use]
     pub fn parent(&self) -> Option<EventId> {
         let corrects = self.event()?.corrects?;
-        (Some(OpId::from(corrects)) != self.supersedes).then_some(corrects)
+        (!self.supersedes.contains(&OpId::from(corrects))).then_some(corrects)
     }
 }
 
@@ -236,8 +238,13 @@ impl SealedOperation {
         }
         match operation.body {
             // An event that does not fit the envelope falls through to `Other`; say what is wrong.
-            Body::Other(ref value) => match value.get("event") {
-                Some(event) => Err(Event::from_value(event).err().unwrap_or_default()),
+            Body::Other(ref value) => match value.get("event").map(Event::from_value) {
+                Some(Err(violations)) => Err(violations),
+                Some(Ok(_)) => one(
+                    "body",
+                    code::MALFORMED,
+                    "a body is of one kind and has one key".into(),
+                ),
                 None => Ok(operation),
             },
             Body::Event(ref event) if event.id != EventId::from(operation.op_id) => one(

@@ -20,6 +20,7 @@ pub fn validate(event: &Event) -> Result<(), Vec<Violation>> {
     if let Some(spec) = spec {
         required(event, spec, &mut out);
     }
+    nesting(event, &mut out);
     for (name, value) in &event.payload {
         let known = spec.into_iter().flat_map(|spec| spec.keys).chain(COMMON);
         if let Some(key) = known.into_iter().find(|key| key.name == name)
@@ -36,13 +37,17 @@ fn envelope(event: &Event, out: &mut Vec<Violation>) {
     let mut bad = |field: &str, code: &str, message: String| {
         out.push(Violation::new(field, code, message));
     };
-    let kind = event.kind.chars().count();
-    if kind == 0 || kind > 64 {
-        bad(
-            "type",
-            code::TOO_LONG,
-            "type must have 1 to 64 characters".into(),
-        );
+    match event.kind.chars().count() {
+        0 => bad("type", code::MISSING, "type is required".into()),
+        1..=TYPE_CHARS_MAX if event.kind.chars().any(char::is_control) => {
+            let message = "type may not hold control characters";
+            bad("type", code::BAD_FORMAT, message.into());
+        }
+        1..=TYPE_CHARS_MAX => {}
+        _ => {
+            let message = format!("type may have at most {TYPE_CHARS_MAX} characters");
+            bad("type", code::TOO_LONG, message);
+        }
     }
     if !(OCCURRED_AT_MIN_MS..=OCCURRED_AT_MAX_MS).contains(&event.occurred_at) {
         let message = "occurred_at must lie between 1900 and 9999, in UTC milliseconds";
@@ -114,7 +119,11 @@ fn required(event: &Event, spec: &TypeSpec, out: &mut Vec<Violation>) {
             .payload
             .get("photos")
             .is_some_and(|list| *list != Value::Array(vec![])),
-        key => event.payload.get(key).is_some_and(|value| !value.is_null()),
+        key => event.payload.get(key).is_some_and(|value| match value {
+            Value::Null => false,
+            Value::String(text) => !text.trim().is_empty(),
+            _ => true,
+        }),
     };
     for group in spec
         .required
@@ -138,17 +147,40 @@ fn required(event: &Event, spec: &TypeSpec, out: &mut Vec<Violation>) {
     }
 }
 
+fn nesting(event: &Event, out: &mut Vec<Violation>) {
+    let extra = event.extra.iter().map(|(key, value)| (key.clone(), value));
+    let payload = event.payload.iter();
+    let payload = payload.map(|(key, value)| (format!("payload.{key}"), value));
+    let fix = event.fix.iter().flat_map(|fix| &fix.extra);
+    let fix = fix.map(|(key, value)| (format!("fix.{key}"), value));
+    for (path, value) in extra.chain(payload).chain(fix) {
+        if nests_deeper(value, NESTING_MAX) {
+            let message = format!("{path} may nest at most {NESTING_MAX} lists and objects");
+            out.push(Violation::new(path, code::TOO_DEEP, message));
+        }
+    }
+}
+
+fn nests_deeper(value: &Value, levels: usize) -> bool {
+    let deeper = |inner: &Value| levels == 0 || nests_deeper(inner, levels - 1);
+    match value {
+        Value::Array(list) => levels == 0 || list.iter().any(deeper),
+        Value::Object(map) => levels == 0 || map.values().any(deeper),
+        _ => false,
+    }
+}
+
 type Misfit = (&'static str, String);
 
 fn fits(form: Form, value: &Value) -> Result<(), Misfit> {
     match form {
         Form::Integer(min, max) => match value.as_i64() {
             Some(number) if (min..=max).contains(&number) => Ok(()),
-            Some(_) => Err((
+            None if !value.is_u64() => Err((code::WRONG_TYPE, "must be a whole number".into())),
+            _ => Err((
                 code::OUT_OF_RANGE,
                 format!("must be between {min} and {max}"),
             )),
-            None => Err((code::WRONG_TYPE, "must be a whole number".into())),
         },
         Form::Number(min, max) => {
             let number = number(value)?;
@@ -189,10 +221,14 @@ fn fits(form: Form, value: &Value) -> Result<(), Misfit> {
         },
         Form::Bool if value.is_boolean() => Ok(()),
         Form::Bool => Err((code::WRONG_TYPE, "must be true or false".into())),
-        Form::Date => match text(value, 10)?.parse::<NaiveDate>() {
-            Ok(_) => Ok(()),
-            Err(_) => Err((code::BAD_FORMAT, "must be a day, YYYY-MM-DD".into())),
-        },
+        Form::Date => {
+            let text = text(value, 10)?;
+            match text.parse::<NaiveDate>() {
+                // The parser also takes 2024-1-1; every reader of the key should not have to.
+                Ok(day) if day.to_string() == text => Ok(()),
+                _ => Err((code::BAD_FORMAT, "must be a day, YYYY-MM-DD".into())),
+            }
+        }
         Form::Lines => list(value)?
             .iter()
             .try_for_each(|entry| text(entry, LINE_CHARS_MAX).map(drop)),
@@ -285,12 +321,12 @@ pub fn warnings(event: &Event, around: &Surroundings<'_>) -> Vec<Warning> {
         ));
     }
     if let (Some(miles), Some((at, before))) = (event.miles, around.reading_before) {
-        let driven = miles - before;
+        let driven = miles.saturating_sub(before);
         if driven > JUMP_MILES_MAX {
             let message = format!("{driven} miles above the reading before ({before})");
             out.push(Warning::new("miles", "odometer_jump", message));
         }
-        let days = ((event.occurred_at - at) as f64 / 86_400_000.0).max(1.0);
+        let days = (event.occurred_at.saturating_sub(at) as f64 / 86_400_000.0).max(1.0);
         if driven as f64 / days > MILES_PER_DAY_MAX as f64 {
             let message = format!("more than {MILES_PER_DAY_MAX} miles per day since {before}");
             out.push(Warning::new("miles", "fast_driving", message));
@@ -311,8 +347,8 @@ pub fn warnings(event: &Event, around: &Surroundings<'_>) -> Vec<Warning> {
 /// have them.
 #[must_use]
 pub fn probable_duplicate(a: &Event, b: &Event) -> bool {
-    let near = |x: Option<i64>, y: Option<i64>, within: i64| match (x, y) {
-        (Some(x), Some(y)) => (x - y).abs() < within,
+    let near = |x: Option<i64>, y: Option<i64>, within: u64| match (x, y) {
+        (Some(x), Some(y)) => x.abs_diff(y) < within,
         _ => true,
     };
     a.id != b.id

@@ -67,6 +67,8 @@ pub mod code {
     pub const BAD_FORMAT: &str = "bad_format";
     /// More decimal places than the field has.
     pub const TOO_PRECISE: &str = "too_precise";
+    /// Lists and objects are nested deeper than the limit.
+    pub const TOO_DEEP: &str = "too_deep";
     /// The event's id is not its operation's id.
     pub const ID_MISMATCH: &str = "id_mismatch";
 

@@ -180,7 +180,10 @@ pub fn page_digest(changes: &[Box<RawValue>]) -> Hash {
 }
 
 /// One entry of a tenant's log.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+///
+/// An entry of an unknown kind is read as [`ChangeKind::Other`]; one of a known kind whose data does
+/// not fit is an error and never passed over, since what it says would be missing without a word.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Change {
     /// Its place in the tenant's order, from 1, without gaps.
     pub seq: u64,
@@ -189,8 +192,49 @@ pub struct Change {
     pub what: ChangeKind,
 }
 
+impl<'de> Deserialize<'de> for Change {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Entry {
+            seq: u64,
+            kind: String,
+            #[serde(default)]
+            data: Value,
+            #[serde(flatten)]
+            rest: Map<String, Value>,
+        }
+        #[derive(Deserialize)]
+        struct Closed {
+            op_id: OpId,
+            by: OpId,
+        }
+        fn data<T: serde::de::DeserializeOwned, E: serde::de::Error>(data: Value) -> Result<T, E> {
+            serde_json::from_value(data).map_err(E::custom)
+        }
+        let mut entry = Entry::deserialize(deserializer)?;
+        let what = match entry.kind.as_str() {
+            "event" => ChangeKind::Event(data(entry.data)?),
+            "vehicle" => ChangeKind::Vehicle(data(entry.data)?),
+            "garage" => ChangeKind::Garage(data(entry.data)?),
+            "closed" => {
+                let Closed { op_id, by } = data(entry.data)?;
+                ChangeKind::Closed { op_id, by }
+            }
+            _ => {
+                entry.rest.insert("kind".into(), Value::String(entry.kind));
+                entry.rest.insert("data".into(), entry.data);
+                ChangeKind::Other(entry.rest)
+            }
+        };
+        Ok(Self {
+            seq: entry.seq,
+            what,
+        })
+    }
+}
+
 /// What changed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", content = "data", rename_all = "snake_case")]
 pub enum ChangeKind {
     /// An event was accepted or written.

@@ -25,7 +25,7 @@ CREATE TABLE operations (
   incarnation INTEGER NOT NULL REFERENCES incarnations(n),
   device_seq  INTEGER NOT NULL,
   lane        BLOB NOT NULL,
-  supersedes  BLOB,
+  supersedes  BLOB,                     -- the operation whose place it takes, if any
   captured_at INTEGER NOT NULL,         -- UTC ms of this device's clock
   hash        BLOB NOT NULL,
   text        TEXT NOT NULL,            -- the sealed operation, byte for byte

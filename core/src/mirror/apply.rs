@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
 use motomind_protocol::{
-    EventId, Flag, Garage, GarageId, Millis, Vehicle, VehicleId, odometer, registry,
+    EventId, Flag, Garage, GarageId, Millis, OpId, Vehicle, VehicleId, odometer, registry,
 };
 use rusqlite::{CachedStatement, Connection, params};
 use serde::Deserialize;
@@ -54,6 +54,13 @@ pub struct Applied {
     pub vehicles: bool,
     /// A garage's row changed.
     pub garages: bool,
+    /// Operations that closed the id of another.
+    pub closed_by: Vec<OpId>,
+}
+
+#[derive(Deserialize)]
+struct ClosedColumns {
+    by: OpId,
 }
 
 /// A change as far as the mirror reads it at once; `data` rests as received.
@@ -154,8 +161,11 @@ pub fn apply(
                 put_garage(conn, &garage, data, generation)?;
                 applied.garages = true;
             }
-            // `closed` concerns only the journal that captured it, which learns it by pushing;
-            // kinds of a newer server are read after an upgrade, when the mirror is rebuilt.
+            "closed" => {
+                let closed: ClosedColumns = serde_json::from_str(data).map_err(unreadable)?;
+                applied.closed_by.push(closed.by);
+            }
+            // Kinds of a newer server are read after an upgrade, when the mirror is rebuilt.
             _ => {}
         }
     }

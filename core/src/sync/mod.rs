@@ -23,6 +23,7 @@ use motomind_protocol::{Claims, Identity, Millis, limits};
 use crate::device::Device;
 use crate::error::StoreError;
 use crate::mirror::Position;
+use crate::overlay;
 use backoff::Backoff;
 pub(crate) use reoffer::reoffer_released;
 
@@ -225,6 +226,7 @@ impl Device {
             self.sync.blocked.get_or_insert(Blocked::NeedsToken);
             return Ok(Step::Idle);
         }
+        overlay::mend(self)?;
         let mut requests = Vec::new();
         let mut wake: Option<Millis> = None;
         for step in [pull::next(self, now)?, push::next(self, now)?] {

@@ -1,13 +1,13 @@
 //! Pulling: pages applied whole, the cursor with them.
 
-use motomind_protocol::Millis;
-use motomind_protocol::limits;
 use motomind_protocol::wire::{PullResponse, page_digest, problem};
-use rusqlite::params;
+use motomind_protocol::{Millis, OpId, limits, registry};
+use rusqlite::{Connection, params};
 
 use super::{Backoff, FailureKind, Next, Reply, RequestId, Setback, excerpt, setback};
 use crate::device::Device;
 use crate::error::StoreError;
+use crate::ids::blob;
 use crate::mirror::{self, PageError};
 use crate::{journal, overlay};
 
@@ -28,6 +28,8 @@ struct Flight {
     /// The mirror's position that the request was made from.
     seq: u64,
     generation: i64,
+    /// Highest sequence of our own that the server had promised by then.
+    promised: u64,
 }
 
 impl Default for PullState {
@@ -77,6 +79,7 @@ pub(super) fn next(device: &mut Device, now: Millis) -> Result<Next, StoreError>
         id: request.id,
         seq: position.seq,
         generation: position.generation,
+        promised: journal::highest_seq(&device.conn)?,
     });
     Ok(Next::Send(request))
 }
@@ -161,6 +164,9 @@ fn take_page(
         now,
         page.server_time_ms.saturating_sub(now)
     ])?;
+    for by in &applied.closed_by {
+        settle_closing(&tx, *by)?;
+    }
     let caught_up = page.seq >= page.head || page.changes.is_empty();
     let rebuilt = caught_up && mirror::position(&tx)?.rebuilding;
     if rebuilt {
@@ -179,11 +185,41 @@ fn take_page(
         .tables
         .extend(applied.vehicles.then_some("vehicles"));
     changes.tables.extend(applied.garages.then_some("garages"));
+    offer_lost_again(device, flight, page)?;
     device.sync.heard_from_server(page.server_time_ms, now);
     device.sync.pull.backoff.reset();
     device.sync.pull.head = page.head;
     device.sync.pull.wanted = !caught_up;
     super::reoffer_released(device, now)
+}
+
+/// A discard of something that had never arrived is settled by its `closed` entry: there is no
+/// event to show for it.
+fn settle_closing(conn: &Connection, by: OpId) -> Result<(), StoreError> {
+    conn.prepare_cached("DELETE FROM events WHERE event_id = ?1 AND own = 1 AND type = ?2")?
+        .execute(params![blob(&by.0), registry::RETRACTION])?;
+    Ok(())
+}
+
+/// Offers again what the server had accepted and its log does not hold any more: it was restored
+/// from a backup that still knows our cursor, so no `resnapshot` told us.
+fn offer_lost_again(
+    device: &mut Device,
+    flight: &Flight,
+    page: &PullResponse,
+) -> Result<(), StoreError> {
+    let mut lost = journal::promised_beyond(&device.conn, page.head, flight.promised)?;
+    lost.extend(overlay::accepted_but_missing(&device.conn, page.seq)?);
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let tx = device.conn.unchecked_transaction()?;
+    for op in &lost {
+        journal::offer_again(&tx, *op)?;
+    }
+    tx.commit()?;
+    overlay::follow(device, &lost);
+    Ok(())
 }
 
 /// The server's log is another one now: pull it from its beginning, and offer again everything

@@ -265,7 +265,8 @@ fn isolate(
         &reason,
         Some(now.saturating_add(rest)),
     )?;
-    overlay::follow(device, &[*alone])
+    overlay::follow(device, &[*alone]);
+    Ok(())
 }
 
 /// Records every outcome in one transaction of the journal, then lets the mirror follow.
@@ -313,7 +314,7 @@ fn settle(
         device.who.incarnation = incarnation;
         device.head = journal::chain_head(&device.conn)?;
     }
-    overlay::follow(device, &batch.ops)?;
+    overlay::follow(device, &batch.ops);
     super::reoffer_released(device, now)?;
     journal::prune(
         &device.conn,

@@ -45,7 +45,8 @@ pub(crate) fn reoffer_released(device: &mut Device, now: Millis) -> Result<(), S
     }
     tx.commit()?;
     let ops: Vec<OpId> = released.into_iter().map(|(op, _)| op).collect();
-    overlay::follow(device, &ops)
+    overlay::follow(device, &ops);
+    Ok(())
 }
 
 fn held(device: &Device) -> Result<Vec<Held>, StoreError> {
