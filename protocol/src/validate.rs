@@ -162,10 +162,12 @@ fn nesting(event: &Event, out: &mut Vec<Violation>) {
 }
 
 fn nests_deeper(value: &Value, levels: usize) -> bool {
-    let deeper = |inner: &Value| levels == 0 || nests_deeper(inner, levels - 1);
+    let Some(below) = levels.checked_sub(1) else {
+        return value.is_array() || value.is_object();
+    };
     match value {
-        Value::Array(list) => levels == 0 || list.iter().any(deeper),
-        Value::Object(map) => levels == 0 || map.values().any(deeper),
+        Value::Array(list) => list.iter().any(|inner| nests_deeper(inner, below)),
+        Value::Object(map) => map.values().any(|inner| nests_deeper(inner, below)),
         _ => false,
     }
 }

@@ -198,8 +198,7 @@ impl<'de> Deserialize<'de> for Change {
         struct Entry {
             seq: u64,
             kind: String,
-            #[serde(default)]
-            data: Value,
+            data: Option<Value>,
             #[serde(flatten)]
             rest: Map<String, Value>,
         }
@@ -208,7 +207,10 @@ impl<'de> Deserialize<'de> for Change {
             op_id: OpId,
             by: OpId,
         }
-        fn data<T: serde::de::DeserializeOwned, E: serde::de::Error>(data: Value) -> Result<T, E> {
+        fn data<T: serde::de::DeserializeOwned, E: serde::de::Error>(
+            data: Option<Value>,
+        ) -> Result<T, E> {
+            let data = data.ok_or_else(|| E::missing_field("data"))?;
             serde_json::from_value(data).map_err(E::custom)
         }
         let mut entry = Entry::deserialize(deserializer)?;
@@ -222,7 +224,9 @@ impl<'de> Deserialize<'de> for Change {
             }
             _ => {
                 entry.rest.insert("kind".into(), Value::String(entry.kind));
-                entry.rest.insert("data".into(), entry.data);
+                entry
+                    .rest
+                    .extend(entry.data.map(|data| ("data".into(), data)));
                 ChangeKind::Other(entry.rest)
             }
         };
