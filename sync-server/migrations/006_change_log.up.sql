@@ -21,7 +21,7 @@ GRANT SELECT, INSERT, UPDATE ON tenant_counters TO motomind_system;
 
 -- The log. `entry` is the whole change as it goes to devices: {"seq":…,"kind":…,"data":…}.
 CREATE TABLE change_log (
-    tenant_id uuid   NOT NULL REFERENCES tenants (id),
+    tenant_id uuid   NOT NULL,  -- checked once per numbering, at the counter row, and not once per entry
     seq       bigint NOT NULL CHECK (seq > 0),
     tag       bigint NOT NULL,  -- random, one per numbering step: a restored log is noticed by it
     kind      text   NOT NULL,  -- event, vehicle, garage, closed
@@ -79,7 +79,7 @@ CREATE FUNCTION number_changes()
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, public, pg_temp
     SET enable_seqscan = off SET enable_bitmapscan = off
-    SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+    SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off SET work_mem = '64MB'
 AS $$
 #variable_conflict use_column
 DECLARE

@@ -10,10 +10,13 @@ CREATE FUNCTION json_projection(body text) RETURNS jsonb
                 ELSE regexp_replace(body, '(?<!\\)((?:\\\\)*)\\u0000', '\1\\ufffd', 'g')::jsonb END;
 COMMENT ON FUNCTION json_projection(text) IS 'A JSON text as jsonb, with U+FFFD for each \u0000.';
 
--- Present means: there, and not null.
+-- Present means: there, not null, and not a blank text.
 CREATE FUNCTION has_key(payload jsonb, key text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN COALESCE(jsonb_typeof(payload -> key), 'null') <> 'null';
+    RETURN CASE COALESCE(jsonb_typeof(payload -> key), 'null')
+        WHEN 'null' THEN false
+        WHEN 'string' THEN payload ->> key ~ '\S'
+        ELSE true END;
 
 -- The required fields of each type (protocol's registry) and the ranges that matter most.
 -- Unknown types pass: they belong to a newer peer.
@@ -80,11 +83,11 @@ CREATE FUNCTION fix_fits(fix jsonb) RETURNS boolean
         AND number_fits(fix -> 'age_ms', -9e18, 9e18, true)
         AND COALESCE(jsonb_typeof(fix -> 'is_mock'), 'null') IN ('null', 'boolean'));
 
--- JSON that a device's reader accepts: an object of bounded size and depth, no number beyond a
--- double. jsonb itself accepts 1e400 and a thousand levels; no device does.
+-- JSON that a device's reader accepts: an object of bounded size and depth (protocol's
+-- NESTING_MAX), no number beyond a double. jsonb itself accepts 1e400 and a thousand levels.
 CREATE FUNCTION json_readable(value jsonb) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN jsonb_typeof(value) = 'object'
         AND octet_length(value::text) <= 65536
-        AND NOT value @? '$.**{60}'
+        AND NOT value @? '$.**{34}'
         AND NOT value @? '$.** ? (@.type() == "number" && (@ > 1e308 || @ < -1e308))';

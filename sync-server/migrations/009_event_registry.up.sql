@@ -4,7 +4,7 @@
 --          effective, sequence) live in this unpartitioned table.
 -- Time:    under a second, no rows touched.
 CREATE TABLE event_registry (
-    tenant_id      uuid    NOT NULL REFERENCES tenants (id),
+    tenant_id      uuid    NOT NULL,                -- checked at the event, by its vehicle
     event_id       uuid    NOT NULL,
     vehicle_id     uuid    NOT NULL,
     date           date    NOT NULL,                -- the event's partition key

@@ -6,7 +6,7 @@ CREATE TABLE vehicle_events (
     tenant_id   uuid        NOT NULL DEFAULT current_tenant_id(),
     id          uuid        NOT NULL DEFAULT gen_random_uuid(),
     vehicle_id  uuid        NOT NULL,
-    type        text        NOT NULL CHECK (char_length(type) BETWEEN 1 AND 64),
+    type        text        NOT NULL CHECK (char_length(type) BETWEEN 1 AND 64 AND type !~ '[[:cntrl:]]'),
     occurred_at timestamptz NOT NULL  -- when it happened
                 CHECK (occurred_at >= '1900-01-01Z' AND occurred_at < '10000-01-01Z'),
     date        date        NOT NULL  -- the calendar day where it happened; given once, never derived again

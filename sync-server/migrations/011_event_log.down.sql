@@ -39,7 +39,7 @@ CREATE OR REPLACE FUNCTION number_changes()
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, public, pg_temp
     SET enable_seqscan = off SET enable_bitmapscan = off
-    SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
+    SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off SET work_mem = '64MB'
 AS $$
 #variable_conflict use_column
 DECLARE

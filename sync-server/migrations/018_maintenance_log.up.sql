@@ -31,3 +31,12 @@ CREATE VIEW partition_coverage WITH (security_invoker = true) AS
               FROM pg_inherits WHERE inhparent = 'public.vehicle_events'::regclass) AS parts
      WHERE year IS NOT NULL;
 GRANT SELECT ON job_freshness, partition_coverage TO motomind_server;
+
+-- How many events of which year rest in the default partition, over all tenants.
+SET LOCAL ROLE motomind_system;
+CREATE FUNCTION default_partition_years() RETURNS TABLE (year integer, rows bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+    SELECT extract(year FROM date)::integer, count(*) FROM vehicle_events_default GROUP BY 1 ORDER BY 1
+$$;
+REVOKE ALL ON FUNCTION default_partition_years() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION default_partition_years() TO motomind_owner;
