@@ -1,4 +1,5 @@
 //! Fuelio exports as people have them, and as nobody should.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +8,10 @@ use chrono_tz::Tz;
 use motomind_core::import::fuelio::{
     CostType, FILE_BYTES_MAX, Import, ImportError, Options, Zone, offsets_of, read,
 };
-use motomind_protocol::{Event, FixSource, Reading, VehicleId, odometer, validate};
+use motomind_core::{Capture, Device, OpenOptions};
+use motomind_protocol::{
+    Event, FixSource, Identity, Reading, TenantId, UserId, VehicleId, odometer, validate,
+};
 use proptest::prelude::*;
 use serde_json::json;
 use uuid::Uuid;
@@ -509,6 +513,41 @@ fn files_that_are_not_an_export_are_named() {
     );
     let nothing = import(b"\"## Log\"\n\"Data\",\"Odo (km)\"\n", Tz::UTC, |_| {}).unwrap();
     assert!(nothing.drafts.is_empty() && nothing.report.refused.is_empty());
+}
+
+#[test]
+fn a_device_that_imports_twice_has_every_fact_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_string();
+    let now = 1_760_000_000_000;
+    let mut device = Device::open(OpenOptions {
+        journal: path("journal.db"),
+        mirror: path("mirror.db"),
+        vfs: None,
+        identity: Some(Identity {
+            tenant_id: TenantId(Uuid::from_u128(1)),
+            user_id: UserId(Uuid::from_u128(2)),
+        }),
+        key: None,
+        seed: [7; 32],
+        now,
+    })
+    .unwrap();
+    for duplicate in [false, true] {
+        let drafts = denver(TRUCK).drafts;
+        let captures = drafts
+            .into_iter()
+            .map(|draft| Capture::from(draft.event))
+            .collect();
+        let results = device.capture_all(captures, now).unwrap();
+        assert_eq!(results.len(), 151);
+        assert!(
+            results
+                .iter()
+                .all(|result| result.as_ref().unwrap().duplicate == duplicate)
+        );
+    }
+    assert_eq!(device.pending(now).unwrap().len(), 151);
 }
 
 fn total(bytes: &[u8]) -> Result<(), TestCaseError> {

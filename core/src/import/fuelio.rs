@@ -20,10 +20,25 @@
 //!
 //! Events come back in the order of time, then odometer: captured in that order they satisfy the
 //! odometer rule wherever the file does.
+//!
+//! ```no_run
+//! use motomind_core::{Capture, Device, import::fuelio};
+//! # fn example(device: &mut Device, vehicle: motomind_core::protocol::VehicleId, now: i64)
+//! # -> Result<(), Box<dyn std::error::Error>> {
+//! let offset = fuelio::offsets_of(chrono::Utc); // or a `chrono_tz::Tz`
+//! let zone = fuelio::Zone { name: "UTC", offset: &offset };
+//! let import = fuelio::read(&std::fs::read("fuelio.csv")?, &fuelio::Options::new(vehicle, zone))?;
+//! let captures = import.drafts.into_iter().map(|draft| Capture::from(draft.event)).collect();
+//! for result in device.capture_all(captures, now)? {
+//!     result?; // `IdReused`: this row was imported before, with other choices or other notes
+//! }
+//! # Ok(()) }
+//! ```
 
 mod costs;
 mod decimal;
 mod log;
+mod report;
 mod sections;
 mod units;
 mod when;
@@ -35,6 +50,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use self::decimal::Decimal;
+pub use self::report::{FileVehicle, Report, RowNote};
 use self::sections::{Fields, Section};
 use self::units::{Distance, Volume};
 use self::when::When;
@@ -127,51 +143,6 @@ pub struct Draft {
     pub line: u64,
     /// The event; it passes [`validate`].
     pub event: Event,
-}
-
-/// What happened to every row.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// How the file names its vehicle, so that a person can see whether it is the right one.
-    pub vehicle: FileVehicle,
-    /// Rows that became events.
-    pub imported: usize,
-    /// Rows left out on purpose: reminders, templates, income, unwanted categories.
-    pub skipped: Vec<RowNote>,
-    /// Rows that could not be read, and why.
-    pub refused: Vec<RowNote>,
-    /// Rows that became events with something left out.
-    pub remarks: Vec<RowNote>,
-    /// Tables without events in them, and how many rows each has.
-    pub ignored: Vec<(String, usize)>,
-}
-
-/// The file's own description of its vehicle. Texts as written; empty where the file says nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FileVehicle {
-    /// What its people call it.
-    pub name: String,
-    /// Manufacturer.
-    pub make: String,
-    /// Model.
-    pub model: String,
-    /// Model year.
-    pub year: String,
-    /// Licence plate.
-    pub plate: String,
-    /// Vehicle identification number.
-    pub vin: String,
-}
-
-/// A row and a reason.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RowNote {
-    /// 1-based line of the file at which the row begins.
-    pub line: u64,
-    /// The table it stands in, such as `Log`.
-    pub section: String,
-    /// A sentence for people.
-    pub reason: String,
 }
 
 /// What became of one row.
