@@ -142,6 +142,11 @@ impl Disk {
         self.0.shared.lock().lose_power(dice);
     }
 
+    /// The process that had it open is killed: its handles are dead, what it wrote is there.
+    pub fn kill_process(&self) {
+        self.0.shared.lock().kill_process();
+    }
+
     /// Lets the power go at a point; `None` calls it off.
     pub fn crash_at(&self, point: Option<CrashPoint>) {
         self.0.shared.lock().crash_at(point);

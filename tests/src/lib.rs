@@ -2,3 +2,6 @@
 
 pub mod dice;
 pub mod disk;
+pub mod postgres;
+pub mod sim;
+

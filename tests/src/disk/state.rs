@@ -87,8 +87,7 @@ impl State {
     pub(super) fn lose_power(&mut self, dice: &mut Dice) {
         self.names = self.surviving_names(dice);
         self.durable_names.clone_from(&self.names);
-        self.open.clear();
-        self.locks.clear();
+        self.kill_process();
         let named: Vec<FileId> = self.names.values().copied().collect();
         self.files.retain(|id, _| named.contains(id));
         for file in self.files.values_mut() {
@@ -96,6 +95,12 @@ impl State {
         }
         self.power_is_out = false;
         self.crash = None;
+    }
+
+    /// Every handle is dead and no lock is held.
+    pub(super) fn kill_process(&mut self) {
+        self.open.clear();
+        self.locks.clear();
     }
 
     /// Creations and deletions reach the directory in order for each name, as far as they came.

@@ -1,0 +1,35 @@
+//! The simulation: devices on disks that lose power, a model server, a network that fails in
+//! every way, and people. Everything from one seed, in virtual time, on one thread.
+//!
+//! The devices are the real ones. The server is a model of a few hundred lines that shares only
+//! the protocol crate with the real one, so that each checks the other's reading of
+//! `docs/protocol.md`. What must never happen is in [`oracle`]; what happens, in [`people`] and
+//! [`fate`].
+
+pub mod fate;
+pub mod ledger;
+pub mod log;
+pub mod network;
+pub mod oracle;
+pub mod people;
+pub mod phone;
+pub mod run;
+pub mod server;
+pub mod tenant;
+pub mod timeline;
+pub mod trace;
+pub mod world;
+
+/// What is broken on purpose, to see that the invariants notice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Weakness {
+    /// Nothing.
+    #[default]
+    None,
+    /// Syncs of the journal are promised and not done, as with `synchronous` turned down.
+    IgnoredSyncs,
+    /// The device's own unsettled captures are not laid over its mirror.
+    SkippedOverlay,
+    /// A lane's operations arrive in reverse.
+    ReversedLanes,
+}

@@ -1,0 +1,314 @@
+//! The invariants. Each says in a sentence what was promised and not kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use motomind_protocol::{Body, EventId, Hash, OpId, OpState, Operation, verify_chain};
+
+use super::ledger::Fact;
+use super::phone::JournalRow;
+use super::tenant::Fate;
+use super::timeline::effective_events;
+use super::world::{Checked, World};
+
+impl World {
+    /// Before a phone is opened: its journal holds every acknowledged capture, in order, in one
+    /// unbroken chain, and nothing that nobody captured.
+    ///
+    /// # Errors
+    /// What was lost, doubled or invented.
+    pub fn check_journal(&mut self, index: usize) -> Checked {
+        let rows = self.phones[index]
+            .journal()
+            .map_err(|error| format!("the journal of phone {index} cannot be read: {error}"))?;
+        let there: BTreeSet<OpId> = rows.iter().map(|row| row.sealed.op_id).collect();
+        let mut held = self.phones[index].held.clone();
+        held.retain(|op| there.contains(op) || !self.accepted.contains_key(op));
+        if let Some(lost) = held.iter().find(|op| !there.contains(op)) {
+            return Err(format!(
+                "phone {index} lost the acknowledged capture {lost}"
+            ));
+        }
+        let complete = held.len() == self.phones[index].held.len();
+        for row in &rows {
+            if !held.contains(&row.sealed.op_id) {
+                self.adopt(index, row)?;
+                held.push(row.sealed.op_id);
+            }
+        }
+        if !held.iter().eq(rows.iter().map(|row| &row.sealed.op_id)) {
+            return Err(format!("phone {index} holds its captures in another order"));
+        }
+        if complete {
+            let chain = rows.iter().map(|row| &row.sealed);
+            verify_chain(Hash::ZERO, chain)
+                .map_err(|broken| format!("the chain of phone {index} breaks: {broken:?}"))?;
+        }
+        Ok(())
+    }
+
+    /// A capture in the journal that was never acknowledged: there must have been a call.
+    fn adopt(&mut self, index: usize, row: &JournalRow) -> Checked {
+        let op = row.sealed.op_id;
+        let operation: Operation =
+            serde_json::from_str(&row.sealed.text).map_err(|error| error.to_string())?;
+        let Body::Event(event) = &operation.body else {
+            return Err(format!("{op} is no event"));
+        };
+        let target = operation.supersedes.first().copied().or(event.corrects.map(OpId::from));
+        let phone = &mut self.phones[index];
+        if !phone.in_doubt.contains(&op) {
+            let target = target.filter(|target| phone.in_doubt.contains(target));
+            let Some(target) = target.filter(|_| event.is_retraction()) else {
+                return Err(format!(
+                    "phone {index} holds {op}, which nobody captured there"
+                ));
+            };
+            self.ledger.add(
+                op,
+                Fact {
+                    vehicle: event.vehicle_id,
+                    notes: None,
+                    miles: None,
+                    replaces: Some(target),
+                    discard: true,
+                    corrects: None,
+                    set_aside: false,
+                },
+            );
+        }
+        phone.held.push(op);
+        phone.in_doubt.retain(|other| *other != op);
+        Ok(())
+    }
+
+    /// What a phone shows: every capture of its own once, and everything that it has shown as
+    /// accepted before.
+    ///
+    /// # Errors
+    /// What vanished or is shown twice or wrongly.
+    pub fn check_screen(&mut self, index: usize) -> Checked {
+        let clock = self.phones[index].clock(self.now);
+        let entries = self.phones[index].timeline()?;
+        let shown: BTreeMap<EventId, OpState> = entries
+            .iter()
+            .map(|entry| (entry.event_id, entry.state))
+            .collect();
+        if shown.len() != entries.len() {
+            return Err(format!("phone {index} shows an event twice"));
+        }
+        let phone = &self.phones[index];
+        for op in phone.held.iter().filter(|op| !shown.contains_key(&(**op).into())) {
+            if self.must_be_shown(index, *op)? {
+                return Err(format!("phone {index} does not show its own {op}"));
+            }
+        }
+        if phone.restores == self.restores
+            && let Some(gone) = phone.shown.iter().find(|id| !shown.contains_key(id))
+        {
+            return Err(format!("the accepted {gone} vanished from phone {index}"));
+        }
+        let device = phone.device.as_ref().ok_or("the phone is off")?;
+        let pending = device.pending(clock).map_err(|error| error.to_string())?;
+        for item in &pending {
+            let state = shown.get(&item.op_id.into());
+            // That it is on its way this very moment is in the journal alone.
+            let unsent = |state| [OpState::Queued, OpState::Sending].contains(state);
+            if state != Some(&item.state) && !(unsent(&item.state) && state.is_some_and(unsent)) {
+                return Err(format!(
+                    "phone {index} shows {} as {state:?}, it is {:?}",
+                    item.op_id, item.state
+                ));
+            }
+        }
+        let empty = pending.is_empty();
+        let accepted = |(id, state): (EventId, OpState)| (state == OpState::Accepted).then_some(id);
+        let phone = &mut self.phones[index];
+        phone.shown = shown.into_iter().filter_map(accepted).collect();
+        phone.restores = self.restores;
+        if empty { self.check_arrived(index) } else { Ok(()) }
+    }
+
+    /// Whether a capture that is not on the screen should be: not when an amendment took its
+    /// place, nor a discard that had nothing to retract, nor what was pruned and awaits a page.
+    fn must_be_shown(&self, index: usize, op: OpId) -> Checked<bool> {
+        let discard = self.ledger.fact(op).is_none_or(|fact| fact.discard);
+        if discard || self.ledger.is_replaced(op) {
+            return Ok(false);
+        }
+        let clock = self.phones[index].clock(self.now);
+        let device = self.phones[index].device.as_ref().ok_or("the phone is off")?;
+        let stored = device.operation(op, clock).map_err(|error| error.to_string())?;
+        Ok(stored.is_some() || !self.accepted.contains_key(&op))
+    }
+
+    /// `pending == 0` means that the server has it all (or had it, before it was restored).
+    fn check_arrived(&self, index: usize) -> Checked {
+        for op in &self.phones[index].held {
+            let fate = self.server.tenant.operations.get(op).map(|known| &known.fate);
+            let there = matches!(fate, Some(Fate::Accepted(_)));
+            let lost_by_server = self
+                .accepted
+                .get(op)
+                .is_some_and(|restores| *restores < self.restores);
+            if !there && !lost_by_server && !self.ledger.is_replaced(*op) {
+                return Err(format!(
+                    "phone {index} has nothing pending, but the server lacks {op}: {fate:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Within a lane operations arrive in the order of capture.
+    ///
+    /// # Errors
+    /// The two that did not.
+    pub fn check_arrivals(&mut self) -> Checked {
+        let new = &self.server.arrivals[self.arrivals_checked..];
+        for op in new {
+            let Some(fact) = self.ledger.fact(*op) else {
+                continue;
+            };
+            for phone in self.phones.iter().filter(|phone| phone.held.contains(op)) {
+                let before = phone.held.iter().take_while(|other| *other != op);
+                let early = before.filter(|other| !self.server.has_seen(**other));
+                for other in early {
+                    let overtaken = self.ledger.fact(*other).is_some_and(|other| {
+                        other.vehicle == fact.vehicle && !other.set_aside
+                    });
+                    if overtaken && !self.ledger.is_replaced(*other) {
+                        return Err(format!("{op} overtook {other} in their lane"));
+                    }
+                }
+            }
+        }
+        self.arrivals_checked = self.server.arrivals.len();
+        Ok(())
+    }
+
+    /// After quiet: every capture is on the server as it was captured, once, and every mirror is
+    /// what the server's log says.
+    ///
+    /// # Errors
+    /// What is missing or differs.
+    pub fn check_everything(&mut self) -> Checked {
+        self.check_log()?;
+        let held: BTreeSet<OpId> = self.phones.iter().flat_map(|p| p.held.clone()).collect();
+        for op in &held {
+            self.check_settled(*op)?;
+        }
+        self.check_intents(&held)?;
+        for index in 0..self.phones.len() {
+            self.check_screen(index)?;
+            self.check_mirror(index)?;
+            self.phones[index].close();
+            self.check_journal(index)?;
+        }
+        Ok(())
+    }
+
+    fn check_log(&self) -> Checked {
+        let mut seen = BTreeSet::new();
+        for entry in self.server.tenant.log.entries() {
+            if let motomind_protocol::wire::ChangeKind::Event(record) = &entry.change.what
+                && !seen.insert(record.event.id)
+            {
+                return Err(format!("{} is twice in the log", record.event.id));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_settled(&self, op: OpId) -> Checked {
+        let fate = self.server.tenant.operations.get(&op).map(|known| &known.fate);
+        let fact = self.ledger.fact(op);
+        match fate {
+            Some(Fate::Accepted(_)) => {}
+            Some(Fate::Closed(_)) => return Ok(()),
+            _ if self.ledger.is_replaced(op) => return Ok(()),
+            other => return Err(format!("{op} is held and not on the server: {other:?}")),
+        }
+        let event = self.server.tenant.events.get(&op.into());
+        if let (Some(fact), Some((_, record))) = (fact, event)
+            && (record.event.miles != fact.miles
+                || record.event.notes != fact.notes
+                || record.event.vehicle_id != fact.vehicle)
+        {
+            return Err(format!("{op} arrived as something else"));
+        }
+        Ok(())
+    }
+
+    /// Of a capture and its amendments exactly the last counts, or none when it was discarded.
+    fn check_intents(&self, held: &BTreeSet<OpId>) -> Checked {
+        let counting = effective_events(&self.server.tenant.events, None);
+        for (first, fact) in self.ledger.facts() {
+            if fact.replaces.is_some() || fact.corrects.is_some() {
+                continue;
+            }
+            if !held.contains(&first) || self.ledger.contested.contains(&first) {
+                continue;
+            }
+            let mut family = vec![first];
+            let mut last = first;
+            let mut alone = true;
+            while let [next, rest @ ..] = self.ledger.replacements(last) {
+                alone &= rest.is_empty() && held.contains(next);
+                family.push(*next);
+                last = *next;
+            }
+            let discarded = self.ledger.fact(last).is_some_and(|fact| fact.discard);
+            // Discarding an amendment brings back what it amended, or not: it depends on what
+            // had arrived, and the person sees which.
+            if !alone || (discarded && family.len() > 2) {
+                continue;
+            }
+            let count: Vec<&OpId> = family
+                .iter()
+                .filter(|op| counting.contains(&EventId::from(**op)))
+                .collect();
+            let meant: Vec<&OpId> = if discarded { vec![] } else { vec![&last] };
+            if count != meant {
+                return Err(format!("of {family:?} {count:?} count, {meant:?} should"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_mirror(&self, index: usize) -> Checked {
+        let tenant = &self.server.tenant;
+        let entries = self.phones[index].timeline()?;
+        let counting = effective_events(&tenant.events, None);
+        if entries.len() != tenant.events.len() {
+            let missing = |id: &&EventId| entries.iter().all(|entry| entry.event_id != **id);
+            let missing: Vec<_> = tenant.events.keys().filter(missing).collect();
+            let extra = |id: &EventId| !tenant.events.contains_key(id);
+            let extra: Vec<_> = entries.iter().map(|e| e.event_id).filter(extra).collect();
+            return Err(format!(
+                "mirror {index} is not the server: lacks {missing:?}, has {extra:?} more"
+            ));
+        }
+        for entry in &entries {
+            let id = entry.event_id;
+            let record = entry.record().map_err(|error| error.to_string())?;
+            if tenant.events.get(&id) != Some(&(entry.seq.unwrap_or(0), record)) {
+                return Err(format!("mirror {index} has another {id} than the server"));
+            }
+            if entry.hidden == counting.contains(&id) {
+                return Err(format!(
+                    "mirror {index} has {id} hidden: {}, the server does not",
+                    entry.hidden
+                ));
+            }
+        }
+        let device = self.phones[index].device.as_ref().ok_or("the phone is off")?;
+        let vehicles = device.vehicles().map_err(|error| error.to_string())?;
+        let live = tenant.vehicles.values().filter(|v| v.deleted_at.is_none());
+        let live: BTreeMap<_, _> = live.map(|vehicle| (vehicle.id, vehicle.clone())).collect();
+        let mirrored = vehicles.into_iter().map(|entry| (entry.vehicle.id, entry.vehicle));
+        if mirrored.collect::<BTreeMap<_, _>>() != live {
+            return Err(format!("mirror {index} has other vehicles than the server"));
+        }
+        Ok(())
+    }
+}

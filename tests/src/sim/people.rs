@@ -1,0 +1,369 @@
+//! What people do with their phones: capture, tap twice, import, amend, discard, retry, correct.
+
+use motomind_core::{Capture, CaptureError, Captured, TimelineEntry};
+use motomind_protocol::{
+    EventId, Fix, FixSource, Millis, OpId, OpState, VehicleId, registry, uuid_v7,
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::ledger::Fact;
+use super::world::{Checked, World};
+
+const HOUR_MS: Millis = 60 * 60_000;
+
+/// Who does what to which capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// A fact of its own.
+    New,
+    /// In the place of another.
+    Instead(OpId),
+}
+
+impl World {
+    /// An id as an app makes them.
+    fn fresh_id(&mut self, index: usize) -> OpId {
+        let clock = self.phones[index].clock(self.now);
+        OpId(uuid_v7(clock, self.dice.bytes()))
+    }
+
+    /// A believable capture: readings rise with time, and some do not.
+    pub fn invent(&mut self, index: usize) -> Capture {
+        let vehicle = match self.dice.below(40) {
+            0 => VehicleId(Uuid::from_u128(0xbad)),
+            _ => *self.dice.pick(&self.vehicles).unwrap_or(&VehicleId(Uuid::nil())),
+        };
+        let kinds = ["odometer", "odometer", "fuel", "damage", "expense", "sparkle"];
+        let kind = kinds[self.dice.index(kinds.len()).unwrap_or(0)];
+        let age = match self.dice.below(4) {
+            0 => self.dice.between(0, 48 * HOUR_MS),
+            _ => 0,
+        };
+        let at = self.phones[index].clock(self.now) - age;
+        let day = chrono::DateTime::from_timestamp_millis(at).unwrap_or_default();
+        let mut capture = Capture::new(vehicle, kind, at, day.date_naive(), "America/Denver");
+        self.captures += 1;
+        let mark = match self.dice.below(60) {
+            0 => " poison",
+            1 => " held",
+            _ => "",
+        };
+        capture.notes = Some(format!("note {}{mark}", self.captures));
+        let driven = (self.now - age) / HOUR_MS % 100_000;
+        let slip = match self.dice.below(12) {
+            0 => self.dice.between(-400, 400),
+            _ => self.dice.between(-1, 1),
+        };
+        match kind {
+            "odometer" => capture.miles = Some((driven + slip).max(0)),
+            "fuel" => {
+                let _ = capture.payload.insert("gallons".into(), json!(11.5));
+                capture.total_minor = Some(4_321);
+                capture.miles = self.dice.permille(500).then_some((driven + slip).max(0));
+            }
+            "damage" => {
+                let _ = capture.payload.insert("description".into(), json!("a dent"));
+            }
+            _ => capture.total_minor = Some(0),
+        }
+        if self.dice.permille(300) {
+            capture.fix = Some(Fix::at(39.7, -104.9, FixSource::Gps));
+        }
+        capture
+    }
+
+    /// Captures, amends or discards, and remembers what was acknowledged.
+    ///
+    /// # Errors
+    /// A violated invariant.
+    pub fn capture(&mut self, index: usize, mut capture: Capture, how: How) -> Checked {
+        let op = match capture.op_id {
+            Some(op) => op,
+            None => self.fresh_id(index),
+        };
+        capture.op_id = Some(op);
+        let fact = remembered(&capture, how);
+        if self.ledger.fact(op).is_none() {
+            self.ledger.add(op, fact);
+        }
+        let clock = self.phones[index].clock(self.now);
+        let mut result = self.call(index, &capture, how, clock);
+        if let Err(CaptureError::ConfirmJump { .. }) = result {
+            let _ = capture.payload.insert("confirmed_jump".into(), json!(true));
+            result = self.call(index, &capture, how, clock);
+        }
+        self.note(|| format!("{index} captures {op} {how:?}: {:?}", result.as_ref().err()));
+        self.told(index, op, result)
+    }
+
+    fn call(
+        &mut self,
+        index: usize,
+        capture: &Capture,
+        how: How,
+        clock: Millis,
+    ) -> Result<Captured, CaptureError> {
+        let capture = capture.clone();
+        let device = self.phones[index].device.as_mut();
+        let device = device.ok_or(CaptureError::UnknownOperation)?;
+        match how {
+            How::New => device.capture(capture, clock),
+            How::Instead(old) => device.amend(old, capture, clock),
+        }
+    }
+
+    /// The device's answer to a capture.
+    fn told(&mut self, index: usize, op: OpId, result: Result<Captured, CaptureError>) -> Checked {
+        match result {
+            Ok(captured) if captured.op_id != op => {
+                Err(format!("{op} was captured as {}", captured.op_id))
+            }
+            Ok(captured) => {
+                let held = self.phones[index].held.contains(&op);
+                if captured.duplicate && !held && !self.accepted.contains_key(&op) {
+                    return Err(format!("{op} is called a duplicate and is none"));
+                }
+                if !captured.duplicate {
+                    self.phones[index].held.push(op);
+                }
+                self.phones[index].in_doubt.retain(|other| *other != op);
+                self.ask(index)
+            }
+            Err(CaptureError::Store(error)) => {
+                if self.survived::<()>(index, Err(error.to_string()))?.is_none() {
+                    self.phones[index].in_doubt.push(op);
+                }
+                Ok(())
+            }
+            Err(CaptureError::AlreadySuperseded | CaptureError::UnknownOperation) => {
+                self.ledger.forget(op);
+                Ok(())
+            }
+            Err(error) => Err(format!("phone {index} refuses {op}: {error}")),
+        }
+    }
+
+    /// Taps the same button twice.
+    ///
+    /// # Errors
+    /// A violated invariant.
+    pub fn tap_twice(&mut self, index: usize) -> Checked {
+        let mut capture = self.invent(index);
+        capture.op_id = Some(self.fresh_id(index));
+        capture.payload.insert("confirmed_jump".into(), json!(true));
+        self.capture(index, capture.clone(), How::New)?;
+        let before = self.phones[index].held.len();
+        if self.phones[index].device.is_none() {
+            return Ok(());
+        }
+        self.capture(index, capture, How::New)?;
+        if self.phones[index].held.len() > before && before > 0 {
+            return Err(format!("phone {index} captured one id twice"));
+        }
+        Ok(())
+    }
+
+    /// Imports several captures in one go, one of them invalid.
+    ///
+    /// # Errors
+    /// A violated invariant.
+    pub fn import(&mut self, index: usize) -> Checked {
+        let mut captures = Vec::new();
+        for _ in 0..=self.dice.below(6) {
+            let mut capture = self.invent(index);
+            capture.op_id = Some(self.fresh_id(index));
+            capture.payload.insert("confirmed_jump".into(), json!(true));
+            captures.push(capture);
+        }
+        if self.dice.permille(300) {
+            captures[0].miles = Some(-1);
+        }
+        for capture in &captures {
+            let op = capture.op_id.unwrap_or(OpId(Uuid::nil()));
+            self.ledger.add(op, remembered(capture, How::New));
+        }
+        let clock = self.phones[index].clock(self.now);
+        let Some(device) = self.phones[index].device.as_mut() else {
+            return Ok(());
+        };
+        let results = device.capture_all(captures.clone(), clock);
+        self.note(|| format!("{index} imports {}", captures.len()));
+        let results = match results {
+            Ok(results) => results,
+            Err(error) => {
+                let mut doubt: Vec<OpId> = captures.iter().filter_map(|c| c.op_id).collect();
+                if self.survived::<()>(index, Err(error.to_string()))?.is_none() {
+                    self.phones[index].in_doubt.append(&mut doubt);
+                }
+                return Ok(());
+            }
+        };
+        for (capture, result) in captures.iter().zip(results) {
+            let op = capture.op_id.unwrap_or(OpId(Uuid::nil()));
+            match result {
+                Err(CaptureError::Invalid(_)) if capture.miles == Some(-1) => self.ledger.forget(op),
+                Ok(captured) if capture.miles == Some(-1) => {
+                    return Err(format!("{} was captured and is invalid", captured.op_id));
+                }
+                result => self.told(index, op, result)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn shown(&self, index: usize, mut which: impl FnMut(&TimelineEntry) -> bool) -> Vec<OpId> {
+        let entries = self.phones[index].timeline().unwrap_or_default();
+        let chosen = entries.iter().filter(|entry| which(entry));
+        chosen.map(|entry| entry.event_id.into()).collect()
+    }
+
+    /// Amends or discards a capture of this phone: pending, refused or accepted.
+    ///
+    /// # Errors
+    /// A violated invariant.
+    pub fn mend(&mut self, index: usize, discard: bool) -> Checked {
+        let held = self.phones[index].held.clone();
+        let standing = self.shown(index, |entry| {
+            held.contains(&entry.event_id.into())
+                && (!entry.hidden || entry.state != OpState::Accepted)
+                && entry.kind != registry::RETRACTION
+        });
+        match self.dice.pick(&standing).copied() {
+            Some(op) => self.mend_one(index, op, discard),
+            None => Ok(()),
+        }
+    }
+
+    /// Amends or discards one capture.
+    ///
+    /// # Errors
+    /// A violated invariant.
+    pub fn mend_one(&mut self, index: usize, op: OpId, discard: bool) -> Checked {
+        let clock = self.phones[index].clock(self.now);
+        let Some(fact) = self.ledger.fact(op).cloned() else {
+            return Ok(());
+        };
+        if discard && self.dice.permille(500) {
+            return self.discard(index, op, &fact, clock);
+        }
+        let mut capture = self.invent(index);
+        capture.vehicle_id = fact.vehicle;
+        if discard {
+            capture.kind = registry::RETRACTION.into();
+            capture.corrects = Some(op.into());
+            capture.miles = None;
+        }
+        self.capture(index, capture, How::Instead(op))
+    }
+
+    fn discard(&mut self, index: usize, op: OpId, fact: &Fact, clock: Millis) -> Checked {
+        let Some(device) = self.phones[index].device.as_mut() else {
+            return Ok(());
+        };
+        let result = device.discard(op, "not mine", clock);
+        self.note(|| format!("{index} discards {op}: {:?}", result.as_ref().err()));
+        match result {
+            Ok(captured) => {
+                let fact = Fact {
+                    notes: None,
+                    miles: None,
+                    replaces: Some(op),
+                    discard: true,
+                    corrects: None,
+                    set_aside: false,
+                    ..fact.clone()
+                };
+                self.ledger.add(captured.op_id, fact);
+                self.told(index, captured.op_id, Ok(captured))
+            }
+            // Its own id is not known; that of its target is.
+            other => self.told(index, op, other),
+        }
+    }
+
+    /// Corrects or retracts what someone else captured.
+    ///
+    /// # Errors
+    /// A violated invariant.
+    pub fn correct_another(&mut self, index: usize) -> Checked {
+        let held = self.phones[index].held.clone();
+        let others = self.shown(index, |entry| {
+            !held.contains(&entry.event_id.into())
+                && entry.state == OpState::Accepted
+                && !entry.hidden
+        });
+        let Some(op) = self.dice.pick(&others).copied() else {
+            return Ok(());
+        };
+        let entries = self.phones[index].timeline()?;
+        let entry = entries.iter().find(|entry| entry.event_id == EventId::from(op));
+        let Some(vehicle) = entry.map(|entry| entry.vehicle_id) else {
+            return Ok(());
+        };
+        let mut capture = self.invent(index);
+        capture.vehicle_id = vehicle;
+        capture.corrects = Some(op.into());
+        capture.reason = Some("seen otherwise".into());
+        if self.dice.permille(300) {
+            capture.kind = registry::RETRACTION.into();
+            capture.miles = None;
+        } else if self.dice.permille(200) {
+            capture.payload.insert("correction".into(), json!(true));
+        }
+        self.capture(index, capture, How::New)
+    }
+
+    /// Presses "try again" on something refused.
+    ///
+    /// # Errors
+    /// A violated invariant.
+    pub fn retry(&mut self, index: usize) -> Checked {
+        let refused = self.refused(index)?;
+        let clock = self.phones[index].clock(self.now);
+        let Some((op, device)) = self.dice.pick(&refused).zip(self.phones[index].device.as_mut())
+        else {
+            return Ok(());
+        };
+        let tried = device.retry(*op, clock).map_err(|error| error.to_string());
+        self.note(|| format!("{index} retries {op}"));
+        match self.survived(index, tried)? {
+            Some(()) => self.ask(index),
+            None => Ok(()),
+        }
+    }
+
+    /// What the server has refused, on a phone that is on.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn refused(&self, index: usize) -> Checked<Vec<OpId>> {
+        let clock = self.phones[index].clock(self.now);
+        let Some(device) = self.phones[index].device.as_ref() else {
+            return Ok(Vec::new());
+        };
+        let pending = device.pending(clock).map_err(|error| error.to_string())?;
+        let refused = pending.into_iter().filter(|item| item.state == OpState::Rejected);
+        Ok(refused.map(|item| item.op_id).collect())
+    }
+}
+
+/// What a person remembers of a capture.
+fn remembered(capture: &Capture, how: How) -> Fact {
+    let notes = capture.notes.clone();
+    let discard = capture.kind == registry::RETRACTION;
+    let replaces = match how {
+        How::Instead(old) => Some(old),
+        How::New => None,
+    };
+    let marked = |word| notes.as_ref().is_some_and(|notes: &String| notes.contains(word));
+    Fact {
+        vehicle: capture.vehicle_id,
+        miles: capture.miles,
+        replaces,
+        discard: discard && replaces.is_some(),
+        corrects: capture.corrects.filter(|_| replaces.is_none()),
+        set_aside: marked("poison") || marked("held"),
+        notes,
+    }
+}

@@ -1,0 +1,321 @@
+//! One simulation from a seed: trouble, then peace, then everything must be right.
+
+use motomind_protocol::{Millis, Vehicle, VehicleId};
+use uuid::Uuid;
+
+use super::Weakness;
+use super::ledger::Ledger;
+use super::network::{Network, Partition, Weather};
+use super::people::How;
+use super::phone::MIRROR;
+use super::server::{Ailments, Server};
+use super::trace::Trace;
+use super::world::{Checked, World};
+use crate::dice::Dice;
+
+/// 2026-11-20.
+const BEGINNING_MS: Millis = 1_795_132_800_000;
+const MINUTE_MS: Millis = 60_000;
+const HOUR_MS: Millis = 60 * MINUTE_MS;
+
+/// What a simulation left behind.
+#[derive(Debug)]
+pub struct Report {
+    /// The violated invariant, if one was.
+    pub violation: Option<String>,
+    /// Hash of everything that happened.
+    pub trace: u64,
+    /// Everything that happened, when asked for.
+    pub text: String,
+    /// Captures made.
+    pub captures: u64,
+}
+
+/// Runs one seed.
+#[must_use]
+pub fn simulate(seed: u64, weakness: Weakness, keep_trace: bool) -> Report {
+    let mut world = World::new(seed, weakness, keep_trace);
+    let outcome = world.live();
+    if let Err(violation) = &outcome {
+        world.note(|| format!("VIOLATION {violation}"));
+    }
+    Report {
+        violation: outcome.err(),
+        trace: world.trace.hash(),
+        text: world.trace.text(),
+        captures: world.captures,
+    }
+}
+
+impl World {
+    fn new(seed: u64, weakness: Weakness, keep_trace: bool) -> Self {
+        let mut dice = Dice::new(seed);
+        let mut server = Server::new(dice.fork());
+        server.ailments.reverses_pushes = weakness == Weakness::ReversedLanes;
+        let mut world = Self {
+            now: BEGINNING_MS,
+            server,
+            dice,
+            network: Network::default(),
+            phones: Vec::new(),
+            ledger: Ledger::default(),
+            vehicles: Vec::new(),
+            backups: Vec::new(),
+            restores: 0,
+            accepted: std::collections::BTreeMap::new(),
+            arrivals_checked: 0,
+            weakness,
+            trace: Trace::new(keep_trace),
+            captures: 0,
+        };
+        for number in 0..=world.dice.below(3) {
+            let id = VehicleId(Uuid::from_u128(0x100 + u128::from(number)));
+            world.vehicles.push(id);
+            let vehicle = serde_json::json!({"id": id, "nickname": format!("truck {number}")});
+            if let Ok(vehicle) = serde_json::from_value::<Vehicle>(vehicle) {
+                world
+                    .server
+                    .tenant
+                    .write_vehicle(vehicle, &mut world.server.dice);
+            }
+        }
+        for _ in 0..=world.dice.below(3) {
+            world.new_phone();
+        }
+        world.network.weather = world.draw_weather();
+        world
+    }
+
+    /// Some seeds have a calm network, some a bad one, most something of each.
+    fn draw_weather(&mut self) -> Weather {
+        let mut storm = |worst: u64| match self.dice.below(3) {
+            0 => 0,
+            1 => self.dice.below(worst / 5 + 1),
+            _ => self.dice.below(worst),
+        };
+        Weather {
+            lose_requests: storm(400),
+            lose_replies: storm(400),
+            duplicate: storm(300),
+            delay: storm(300),
+            portal: storm(200),
+            garble: storm(200),
+            busy: storm(200),
+        }
+    }
+
+    fn live(&mut self) -> Checked {
+        for index in 0..self.phones.len() {
+            self.switch_on(index)?;
+        }
+        let actions = 30 + self.dice.below(60);
+        for _ in 0..actions {
+            self.act()?;
+            let pause = match self.dice.below(20) {
+                0 => self.dice.between(0, 30 * HOUR_MS),
+                1..=3 => self.dice.between(0, HOUR_MS),
+                4..=8 => self.dice.between(0, MINUTE_MS),
+                _ => self.dice.between(0, 800),
+            };
+            self.advance(self.now + pause)?;
+        }
+        if self.dice.permille(300) {
+            self.pull_while_pushing_fails()?;
+        }
+        self.find_peace()?;
+        self.check_everything()
+    }
+
+    /// One thing happens.
+    fn act(&mut self) -> Checked {
+        let Some(index) = self.dice.index(self.phones.len()) else {
+            return Ok(());
+        };
+        if self.phones[index].device.is_none() {
+            if self.dice.permille(150) {
+                self.lose_mirror(index);
+            }
+            if self.dice.permille(600) {
+                self.switch_on(index)?;
+            }
+            return Ok(());
+        }
+        match self.dice.below(100) {
+            0..=29 => {
+                let capture = self.invent(index);
+                self.capture(index, capture, How::New)
+            }
+            30..=32 => self.tap_twice(index),
+            33..=35 => self.import(index),
+            36..=41 => self.mend(index, false),
+            42..=45 => self.mend(index, true),
+            46..=48 => self.retry(index),
+            49..=53 => self.correct_another(index),
+            54..=57 => {
+                self.switch_off(index);
+                Ok(())
+            }
+            58..=64 => {
+                self.doom(index);
+                Ok(())
+            }
+            65..=69 => self.check_screen(index),
+            70..=71 => {
+                self.back_up_phone(index);
+                Ok(())
+            }
+            72 => self.restore_phone(index),
+            73 => self.clone_phone(index),
+            74..=77 => self.jump_clock(index),
+            78..=81 => self.change_token(index),
+            82..=85 => {
+                self.change_signal(index);
+                Ok(())
+            }
+            86..=90 => self.write_by_sql(),
+            91..=93 => {
+                self.back_up_server();
+                Ok(())
+            }
+            94 => {
+                self.restore_server();
+                Ok(())
+            }
+            95..=96 => {
+                let ill = self.dice.permille(500);
+                self.server.ailments.poison = ill;
+                self.server.ailments.holds = !ill;
+                Ok(())
+            }
+            _ => self.poll(index),
+        }
+    }
+
+    /// The app comes to the front, or its timer fires: it asks the server.
+    fn poll(&mut self, index: usize) -> Checked {
+        let phone = &mut self.phones[index];
+        let clock = phone.clock(self.now);
+        if let Some(device) = phone.device.as_mut() {
+            device.on_poke(clock);
+        }
+        self.ask(index)
+    }
+
+    fn calm(&mut self) -> Checked {
+        self.network.weather = Weather::default();
+        for index in 0..self.phones.len() {
+            self.phones[index].partition = Partition::None;
+            self.phones[index].disk.crash_at(None);
+            while self.phones[index].device.is_none() {
+                self.switch_on(index)?;
+            }
+            self.sign_in(index, 400 * 24 * HOUR_MS)?;
+        }
+        Ok(())
+    }
+
+    /// Downloads go on while every upload fails.
+    fn pull_while_pushing_fails(&mut self) -> Checked {
+        self.server.ailments.refuses_pushes = true;
+        self.calm()?;
+        self.write_by_sql()?;
+        let head = self.server.tenant.log.head();
+        for _ in 0..30 {
+            for index in 0..self.phones.len() {
+                self.poll(index)?;
+            }
+            self.advance(self.now + MINUTE_MS)?;
+        }
+        for index in 0..self.phones.len() {
+            let clock = self.phones[index].clock(self.now);
+            let device = self.phones[index].device.as_ref().ok_or("it is off")?;
+            let seq = device.status(clock).map_err(|error| error.to_string())?.seq;
+            if seq < head {
+                return Err(format!(
+                    "phone {index} is at {seq} of {head}: its pulls wait for its pushes"
+                ));
+            }
+        }
+        self.server.ailments.refuses_pushes = false;
+        Ok(())
+    }
+
+    /// Everything heals; people see to what was refused; then there must be quiet, soon.
+    fn find_peace(&mut self) -> Checked {
+        let reverses_pushes = self.server.ailments.reverses_pushes;
+        self.server.ailments = Ailments {
+            reverses_pushes,
+            ..Ailments::default()
+        };
+        let deleted: Vec<Vehicle> = self.server.tenant.vehicles.values().cloned().collect();
+        for mut vehicle in deleted {
+            vehicle.deleted_at = None;
+            let dice = &mut self.server.dice;
+            self.server.tenant.write_vehicle(vehicle, dice);
+        }
+        self.calm()?;
+        self.note(|| "peace".into());
+        for minute in 0..5 * 60 {
+            for index in 0..self.phones.len() {
+                if self.phones[index].device.is_none() {
+                    self.switch_on(index)?;
+                }
+                self.poll(index)?;
+                self.see_to_refused(index, minute > 60)?;
+            }
+            self.advance(self.now + MINUTE_MS)?;
+            if self.is_quiet()? {
+                self.note(|| "quiet".into());
+                return Ok(());
+            }
+        }
+        Err(format!("no quiet within five hours: {}", self.unrest()?))
+    }
+
+    fn see_to_refused(&mut self, index: usize, only_discard: bool) -> Checked {
+        for op in self.refused(index)? {
+            let discard = only_discard || self.dice.permille(500);
+            self.mend_one(index, op, discard)?;
+        }
+        Ok(())
+    }
+
+    fn is_quiet(&self) -> Checked<bool> {
+        Ok(self.network.is_empty() && self.unrest()?.is_empty())
+    }
+
+    /// What is not quiet yet.
+    fn unrest(&self) -> Checked<String> {
+        let head = self.server.tenant.log.head();
+        let mut unrest = String::new();
+        for (index, phone) in self.phones.iter().enumerate() {
+            let device = phone.device.as_ref().ok_or(format!("{index} is off"))?;
+            let clock = phone.clock(self.now);
+            let status = device.status(clock).map_err(|error| error.to_string())?;
+            let pending = device.pending(clock).map_err(|error| error.to_string())?;
+            if !pending.is_empty() || status.seq != head || status.in_flight {
+                let states = pending.iter().map(|item| (item.op_id, item.state, &item.reason));
+                let states: Vec<_> = states.collect();
+                unrest += &format!("phone {index}: head {head}, {status:?}, {states:?}\n");
+            }
+        }
+        Ok(unrest)
+    }
+
+    /// Makes the mirror drop this device's own rows as they come, by a trigger in its file, and
+    /// opens the device on it.
+    pub(super) fn sabotage_overlay(&mut self, index: usize) -> Checked {
+        let phone = &mut self.phones[index];
+        phone.close();
+        let sabotage = phone.disk.connect(MIRROR).and_then(|db| {
+            db.execute_batch(
+                "CREATE TRIGGER IF NOT EXISTS skip_overlay AFTER INSERT ON events
+                 WHEN NEW.own = 1 BEGIN DELETE FROM events WHERE n = NEW.n; END;
+                 DELETE FROM events WHERE own = 1;",
+            )
+        });
+        sabotage.map_err(|error| error.to_string())?;
+        let opened = phone.open(self.now, &mut self.dice);
+        opened.map_err(|error| error.to_string())
+    }
+}

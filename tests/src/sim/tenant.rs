@@ -1,0 +1,347 @@
+//! The model server's state and judgement, as `docs/protocol.md` says under "How the server
+//! judges an operation". It shares with the real server the protocol crate and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use motomind_protocol::wire::{ChangeKind, Outcome, Rejection};
+use motomind_protocol::{
+    DeviceId, Event, EventId, EventRecord, Flag, Hash, Identity, Incarnation, Millis, OpId,
+    Operation, Role, SealedOperation, Vehicle, VehicleId, code, is_clock_ahead, validate,
+};
+
+use super::log::Log;
+use super::timeline;
+use crate::dice::Dice;
+
+/// What the server knows of an operation.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Absent when the id was closed before the operation arrived.
+    pub hash: Option<Hash>,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What became of an operation.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fate {
+    /// In the log at this sequence.
+    Accepted(u64),
+    /// Refused; judged again when offered again.
+    Refused,
+    /// Its parent has not arrived.
+    Waiting,
+    /// Its id is closed for ever by that operation.
+    Closed(OpId),
+}
+
+/// A tenant's data. Cloning it is the backup.
+#[derive(Clone, Debug)]
+pub struct Tenant {
+    /// The changes that devices pull.
+    pub log: Log,
+    /// Every operation that arrived or was closed.
+    pub operations: BTreeMap<OpId, Known>,
+    /// Every accepted event.
+    pub events: BTreeMap<EventId, (u64, EventRecord)>,
+    /// Live and deleted vehicles.
+    pub vehicles: BTreeMap<VehicleId, Vehicle>,
+    device_seqs: BTreeMap<(DeviceId, Incarnation, u64), Hash>,
+}
+
+/// Who pushes, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Pusher {
+    /// Of the token.
+    pub identity: Identity,
+    /// Of the token.
+    pub role: Role,
+    /// Of the request.
+    pub incarnation: Incarnation,
+    /// Of the batch's first operation.
+    pub device_id: DeviceId,
+    /// Server clock.
+    pub now: Millis,
+}
+
+type Refused<T> = Result<T, Outcome>;
+
+impl Tenant {
+    /// An empty tenant.
+    #[must_use]
+    pub fn new(dice: &mut Dice) -> Self {
+        Self {
+            log: Log::new(dice),
+            operations: BTreeMap::new(),
+            events: BTreeMap::new(),
+            vehicles: BTreeMap::new(),
+            device_seqs: BTreeMap::new(),
+        }
+    }
+
+    /// Another SQL client writes a vehicle's row.
+    pub fn write_vehicle(&mut self, vehicle: Vehicle, dice: &mut Dice) {
+        self.vehicles.insert(vehicle.id, vehicle.clone());
+        self.log
+            .append(ChangeKind::Vehicle(Box::new(vehicle)), dice);
+    }
+
+    /// Another SQL client inserts an event.
+    pub fn write_event(&mut self, event: Event, now: Millis, dice: &mut Dice) {
+        let record = EventRecord {
+            corrects: event.corrects,
+            event,
+            received_at: now,
+            op_id: None,
+            device_id: None,
+            user_id: None,
+            flags: Vec::new(),
+            extra: serde_json::Map::new(),
+        };
+        self.store(record, dice);
+    }
+
+    fn store(&mut self, record: EventRecord, dice: &mut Dice) -> u64 {
+        let id = record.event.id;
+        let change = ChangeKind::Event(Box::new(record.clone()));
+        let seq = self.log.append(change, dice);
+        self.events.insert(id, (seq, record));
+        seq
+    }
+
+    /// The operations that the log says were accepted after a sequence.
+    #[must_use]
+    pub fn accepted_after(&self, seq: u64) -> BTreeSet<OpId> {
+        let named = self.log.after(seq).iter().filter_map(|entry| match &entry.change.what {
+            ChangeKind::Event(record) => record.op_id,
+            ChangeKind::Closed { by, .. } => Some(*by),
+            _ => None,
+        });
+        let accepted = |op: &OpId| {
+            let known = self.operations.get(op);
+            matches!(known.map(|known| &known.fate), Some(Fate::Accepted(_)))
+        };
+        named.filter(accepted).collect()
+    }
+
+    /// Judges one operation and keeps what follows from it.
+    pub fn judge(&mut self, pusher: &Pusher, sealed: &SealedOperation, dice: &mut Dice) -> Outcome {
+        let operation = match self.admit(pusher, sealed) {
+            Ok(operation) => operation,
+            Err(outcome) => return outcome,
+        };
+        let outcome = self
+            .decide(pusher, &operation, dice)
+            .unwrap_or_else(|refused| refused);
+        let fate = match &outcome {
+            Outcome::Accepted { seq, .. } => Fate::Accepted(*seq),
+            Outcome::Waiting { .. } => Fate::Waiting,
+            _ => Fate::Refused,
+        };
+        let hash = Some(sealed.hash);
+        self.operations
+            .insert(operation.op_id, Known { hash, fate });
+        let place = (
+            operation.device_id,
+            operation.incarnation,
+            operation.device_seq,
+        );
+        self.device_seqs.entry(place).or_insert(sealed.hash);
+        outcome
+    }
+
+    /// Rules 1 to 3: whether it is to be judged at all.
+    fn admit(&self, pusher: &Pusher, sealed: &SealedOperation) -> Refused<Operation> {
+        let operation = sealed
+            .open()
+            .map_err(|violations| Outcome::Rejected(violations.into()))?;
+        let whose = Identity {
+            tenant_id: operation.tenant_id,
+            user_id: operation.user_id,
+        };
+        if whose != pusher.identity {
+            return refuse(code::WRONG_IDENTITY, None);
+        }
+        if operation.device_id != pusher.device_id {
+            return refuse(code::WRONG_IDENTITY, Some("device_id"));
+        }
+        if operation.event().is_none() {
+            return refuse(code::UNSUPPORTED, None);
+        }
+        if let Some(known) = self.operations.get(&operation.op_id) {
+            match (known.hash, &known.fate) {
+                (Some(known_hash), _) if known_hash != sealed.hash => {
+                    return Err(Outcome::OpIdReused { known_hash });
+                }
+                (_, Fate::Accepted(seq)) => return Err(Outcome::Duplicate { seq: *seq }),
+                (_, Fate::Closed(_)) => return refuse(code::SUPERSEDED, None),
+                (_, Fate::Refused | Fate::Waiting) => {}
+            }
+        }
+        let place = (
+            operation.device_id,
+            operation.incarnation,
+            operation.device_seq,
+        );
+        let taken = self.device_seqs.get(&place);
+        if operation.incarnation == pusher.incarnation
+            && taken.is_some_and(|hash| *hash != sealed.hash)
+        {
+            return Err(Outcome::Forked {
+                at: operation.device_seq,
+            });
+        }
+        Ok(operation)
+    }
+
+    /// Rules 4 to 8.
+    fn decide(
+        &mut self,
+        pusher: &Pusher,
+        operation: &Operation,
+        dice: &mut Dice,
+    ) -> Refused<Outcome> {
+        let Some(event) = operation.event() else {
+            return refuse(code::UNSUPPORTED, None);
+        };
+        let target = self.target(operation);
+        if event.is_retraction() && !operation.supersedes.is_empty() && target.is_none() {
+            let closed = self.close_all(operation, true, dice);
+            let seq = closed.unwrap_or_else(|| self.log.head());
+            let flags = Vec::new();
+            return Ok(Outcome::Accepted { seq, flags });
+        }
+        validate(event).map_err(|violations| Outcome::Rejected(violations.into()))?;
+        let vehicle = self.vehicles.get(&event.vehicle_id);
+        if vehicle.is_none_or(|vehicle| vehicle.deleted_at.is_some()) {
+            return refuse(code::UNKNOWN_VEHICLE, Some("vehicle_id"));
+        }
+        if pusher.role < Role::Technician {
+            return refuse(code::FORBIDDEN, None);
+        }
+        if self.events.contains_key(&event.id) {
+            return refuse(code::EVENT_ID_TAKEN, Some("id"));
+        }
+        self.close_all(operation, false, dice);
+        let corrects = target.or(operation.parent());
+        let corrects = corrects.map(|id| self.resolve(id, event)).transpose()?;
+        self.may_retract(pusher, event, corrects)?;
+        let mut flags = Vec::new();
+        if is_clock_ahead(event.occurred_at, pusher.now) {
+            flags.push(Flag::ClockAhead);
+        }
+        let record = EventRecord {
+            event: event.clone(),
+            received_at: pusher.now,
+            op_id: Some(operation.op_id),
+            device_id: Some(operation.device_id),
+            user_id: Some(operation.user_id),
+            corrects,
+            flags: flags.clone(),
+            extra: serde_json::Map::new(),
+        };
+        timeline::judge(&self.events, &record).map_err(|contradiction| {
+            let neighbour = contradiction.neighbour();
+            let message = contradiction.message(event.miles.unwrap_or_default());
+            let rejection = Rejection::new(code::ODOMETER_OUT_OF_ORDER, message).field("miles");
+            Outcome::Rejected(Rejection {
+                neighbour: Some(neighbour),
+                ..rejection
+            })
+        })?;
+        let seq = self.store(record, dice);
+        Ok(Outcome::Accepted { seq, flags })
+    }
+
+    /// Rule 5: of the operations whose place this one takes, the newest that was accepted.
+    fn target(&self, operation: &Operation) -> Option<EventId> {
+        let accepted = |op: &&OpId| {
+            let fate = self.operations.get(op).map(|known| &known.fate);
+            matches!(fate, Some(Fate::Accepted(_))) && self.events.contains_key(&(**op).into())
+        };
+        let target = operation.supersedes.iter().find(accepted);
+        target.map(|op| EventId::from(*op))
+    }
+
+    /// Closes every operation whose place this one takes and that was not accepted. What had not
+    /// arrived goes into the log, and so does one, the first, when its sequence is needed.
+    fn close_all(
+        &mut self,
+        operation: &Operation,
+        needs_seq: bool,
+        dice: &mut Dice,
+    ) -> Option<u64> {
+        let by = operation.op_id;
+        let mut first = None;
+        for old in &operation.supersedes {
+            let known = self.operations.get(old).cloned();
+            let fate = known.as_ref().map(|known| known.fate.clone());
+            if matches!(fate, Some(Fate::Accepted(_))) {
+                continue;
+            }
+            if fate.is_none() || (needs_seq && first.is_none()) {
+                let closed = ChangeKind::Closed { op_id: *old, by };
+                let seq = self.log.append(closed, dice);
+                first.get_or_insert(seq);
+            }
+            if !matches!(fate, Some(Fate::Closed(_))) {
+                let hash = known.and_then(|known| known.hash);
+                let fate = Fate::Closed(by);
+                self.operations.insert(*old, Known { hash, fate });
+            }
+        }
+        first
+    }
+
+    /// Rule 6: which event a correction really names.
+    fn resolve(&self, named: EventId, event: &Event) -> Refused<EventId> {
+        let mut id = named;
+        loop {
+            if let Some((_, parent)) = self.events.get(&id) {
+                if parent.event.vehicle_id != event.vehicle_id {
+                    return refuse(code::UNKNOWN_VEHICLE, Some("corrects"));
+                }
+                if parent.event.is_retraction() && id != named {
+                    return refuse(code::PARENT_REJECTED, Some("corrects"));
+                }
+                return Ok(id);
+            }
+            match self
+                .operations
+                .get(&id.into())
+                .map(|known| known.fate.clone())
+            {
+                None | Some(Fate::Waiting) => return Err(Outcome::Waiting { parent: id }),
+                Some(Fate::Closed(by)) => id = by.into(),
+                // A discard that stated nothing is accepted and is no event.
+                Some(Fate::Refused | Fate::Accepted(_)) => {
+                    return refuse(code::PARENT_REJECTED, Some("corrects"));
+                }
+            }
+        }
+    }
+
+    fn may_retract(
+        &self,
+        pusher: &Pusher,
+        event: &Event,
+        corrects: Option<EventId>,
+    ) -> Refused<()> {
+        let captured_by = corrects
+            .and_then(|id| self.events.get(&id))
+            .and_then(|(_, parent)| parent.user_id);
+        let anothers = captured_by != Some(pusher.identity.user_id);
+        if event.is_retraction() && anothers && pusher.role < Role::Manager {
+            return refuse(code::FORBIDDEN, None);
+        }
+        Ok(())
+    }
+}
+
+fn refuse<T>(code: &str, field: Option<&str>) -> Refused<T> {
+    let rejection = Rejection::new(code, "the model server refuses it");
+    Err(Outcome::Rejected(match field {
+        Some(field) => rejection.field(field),
+        None => rejection,
+    }))
+}

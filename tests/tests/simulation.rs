@@ -1,0 +1,114 @@
+//! Devices, a model server, a bad network and bad luck, from seeds.
+//!
+//! `SIM_SEEDS` says how many (2,000 when absent), `SIM_SEED` which one `one_seed` replays, with
+//! its whole account when `SIM_TRACE` is set.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use motomind_tests::sim::Weakness;
+use motomind_tests::sim::run::{Report, simulate};
+
+const SEEDS_DEFAULT: u64 = 2_000;
+const THREADS: u64 = 2;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+/// The command that replays a seed.
+fn replay(seed: u64) -> String {
+    format!(
+        "SIM_SEED={seed} SIM_TRACE=1 cargo test -p motomind-tests --test simulation -- \
+         --nocapture one_seed"
+    )
+}
+
+/// Runs a seed twice: no invariant broken, and the same account both times.
+fn check(seed: u64) -> Result<Report, String> {
+    let once = simulate(seed, Weakness::None, false);
+    let again = simulate(seed, Weakness::None, false);
+    if let Some(violation) = once.violation {
+        return Err(format!("{violation}\n  {}", replay(seed)));
+    }
+    if once.trace != again.trace {
+        let how = "the same seed went another way the second time";
+        return Err(format!("{how}\n  {}", replay(seed)));
+    }
+    Ok(once)
+}
+
+#[test]
+fn every_seed_keeps_every_promise() {
+    let seeds = number("SIM_SEEDS").unwrap_or(SEEDS_DEFAULT);
+    let next = AtomicU64::new(0);
+    let captures = AtomicU64::new(0);
+    let work = || {
+        let mut broken = Vec::new();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds || broken.len() >= 10 {
+                return broken;
+            }
+            match check(seed) {
+                Ok(report) => {
+                    captures.fetch_add(report.captures, Ordering::Relaxed);
+                }
+                Err(violation) => broken.push(format!("seed {seed}: {violation}")),
+            }
+        }
+    };
+    let broken: Vec<String> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
+        let broken = threads.into_iter().flat_map(|thread| thread.join().unwrap());
+        broken.collect()
+    });
+    println!("{seeds} seeds, {} captures", captures.into_inner());
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
+/// Replays one seed: `SIM_SEED=… cargo test … one_seed`.
+#[test]
+fn one_seed() {
+    let seed = number("SIM_SEED").unwrap_or(1);
+    let keep_trace = std::env::var_os("SIM_TRACE").is_some();
+    let report = simulate(seed, Weakness::None, keep_trace);
+    if keep_trace {
+        println!("{}", report.text);
+    }
+    assert_eq!(report.violation, None, "seed {seed}");
+    assert_eq!(check(seed).map(|report| report.trace), Ok(report.trace));
+}
+
+/// The first seed that notices a weakness.
+fn noticed(weakness: Weakness) -> Option<(u64, String)> {
+    (0..SEEDS_TO_NOTICE).find_map(|seed| {
+        let violation = simulate(seed, weakness, false).violation?;
+        Some((seed, violation))
+    })
+}
+
+/// How many seeds a weakness may hide from.
+const SEEDS_TO_NOTICE: u64 = 60;
+
+#[test]
+fn a_journal_that_is_not_synced_is_noticed() {
+    let (_, violation) = noticed(Weakness::IgnoredSyncs).expect("nobody noticed");
+    assert!(
+        ["lost", "does not open", "cannot be read", "breaks"]
+            .iter()
+            .any(|word| violation.contains(word)),
+        "{violation}"
+    );
+}
+
+#[test]
+fn a_skipped_overlay_is_noticed() {
+    let (_, violation) = noticed(Weakness::SkippedOverlay).expect("nobody noticed");
+    assert!(violation.contains("does not show its own"), "{violation}");
+}
+
+#[test]
+fn a_reordered_lane_is_noticed() {
+    let (_, violation) = noticed(Weakness::ReversedLanes).expect("nobody noticed");
+    assert!(violation.contains("overtook"), "{violation}");
+}
