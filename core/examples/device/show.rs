@@ -1,0 +1,235 @@
+//! Tables for people.
+
+use std::sync::{Mutex, PoisonError};
+
+use motomind_core::http::SyncEnd;
+use motomind_core::protocol::{Event, Millis, VehicleId};
+use motomind_core::{Device, PendingItem, Status, TimelinePage, VehicleEntry};
+
+type Shown = Result<(), Box<dyn std::error::Error>>;
+
+/// Prints rows in columns as wide as their widest cell.
+fn table(head: &[&str], rows: &[Vec<String>]) {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells
+            .chain([head[column].chars().count()])
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let line = |cells: &[String]| {
+        let padded: Vec<String> = cells
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        println!("{}", padded.join("  ").trim_end());
+    };
+    line(&head.iter().map(ToString::to_string).collect::<Vec<_>>());
+    line(
+        &widths
+            .iter()
+            .map(|width| "─".repeat(*width))
+            .collect::<Vec<_>>(),
+    );
+    rows.iter().for_each(|row| line(row));
+}
+
+fn thousands(number: i64) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(|group| std::str::from_utf8(group).unwrap_or_default())
+        .collect();
+    groups.join(",")
+}
+
+fn optional(number: Option<i64>) -> String {
+    number.map(thousands).unwrap_or_default()
+}
+
+pub(crate) fn vehicles(vehicles: &[VehicleEntry]) -> Shown {
+    let row = |entry: &VehicleEntry| {
+        let vehicle = &entry.vehicle;
+        let model = [&vehicle.make, &vehicle.model].map(|text| text.clone().unwrap_or_default());
+        vec![
+            entry.name.clone(),
+            format!(
+                "{} {}",
+                vehicle.year.map(|y| y.to_string()).unwrap_or_default(),
+                model.join(" ")
+            ),
+            vehicle.license_plate.clone().unwrap_or_default(),
+            optional(entry.miles),
+            if entry.pending > 0 {
+                format!("{} unsent", entry.pending)
+            } else {
+                String::new()
+            },
+            vehicle.id.to_string(),
+        ]
+    };
+    let rows: Vec<_> = vehicles.iter().map(row).collect();
+    table(&["vehicle", "model", "plate", "miles", "", "id"], &rows);
+    Ok(())
+}
+
+pub(crate) fn timeline(vehicles: &[VehicleEntry], page: &TimelinePage) -> Shown {
+    let mut rows = Vec::new();
+    for entry in &page.entries {
+        let event = entry.record()?.event;
+        let mark = match (entry.hidden, entry.corrects) {
+            (true, _) => "hidden",
+            (false, Some(_)) => "corrected",
+            (false, None) => "",
+        };
+        rows.push(vec![
+            entry.date.clone(),
+            name(vehicles, entry.vehicle_id),
+            entry.kind.clone(),
+            optional(entry.miles),
+            money(&event),
+            what(&event),
+            place(&event),
+            entry.state.as_str().to_owned(),
+            mark.to_owned(),
+        ]);
+    }
+    table(
+        &[
+            "day", "vehicle", "type", "miles", "cost", "what", "where", "state", "",
+        ],
+        &rows,
+    );
+    if page.next.is_some() {
+        println!("… older ones follow; give a larger --limit");
+    }
+    Ok(())
+}
+
+fn name(vehicles: &[VehicleEntry], id: VehicleId) -> String {
+    let known = vehicles.iter().find(|entry| entry.vehicle.id == id);
+    known.map_or_else(|| id.to_string(), |entry| entry.name.clone())
+}
+
+fn money(event: &Event) -> String {
+    let Some(minor) = event.total_minor else {
+        return String::new();
+    };
+    let currency = event.currency.as_deref().unwrap_or("USD");
+    format!("{}.{:02} {currency}", thousands(minor / 100), minor % 100)
+}
+
+fn what(event: &Event) -> String {
+    let keys = [
+        "kind",
+        "description",
+        "result",
+        "inspection_type",
+        "doc_type",
+        "gallons",
+    ];
+    let value = keys
+        .iter()
+        .find_map(|key| event.payload.get(*key).map(|value| (*key, value)));
+    let fact = match value {
+        Some(("gallons", gallons)) => format!("{gallons} gal"),
+        Some((_, text)) => text
+            .as_str()
+            .map_or_else(|| text.to_string(), str::to_owned),
+        None => String::new(),
+    };
+    let parts = [Some(fact), event.vendor.clone(), event.notes.clone()];
+    let parts: Vec<String> = parts
+        .into_iter()
+        .flatten()
+        .filter(|text| !text.is_empty())
+        .collect();
+    let text = parts.join(" · ").replace('\n', " ");
+    let short: String = text.chars().take(44).collect();
+    if short.len() < text.len() {
+        format!("{short}…")
+    } else {
+        short
+    }
+}
+
+fn place(event: &Event) -> String {
+    event.fix.as_ref().map_or_else(String::new, |fix| {
+        let accuracy = fix
+            .accuracy_m
+            .map(|m| format!(" ±{m:.0} m"))
+            .unwrap_or_default();
+        format!("{:.4}, {:.4}{accuracy}", fix.latitude, fix.longitude)
+    })
+}
+
+pub(crate) fn pending(vehicles: &[VehicleEntry], items: &[PendingItem]) -> Shown {
+    if items.is_empty() {
+        println!("nothing is pending: the server has it all");
+        return Ok(());
+    }
+    let row = |item: &PendingItem| {
+        let event = item.event.as_ref();
+        vec![
+            item.op_id.to_string(),
+            item.state.as_str().to_owned(),
+            event
+                .map(|event| name(vehicles, event.vehicle_id))
+                .unwrap_or_default(),
+            event.map(|event| event.kind.clone()).unwrap_or_default(),
+            optional(event.and_then(|event| event.miles)),
+            format!("{} s", item.age_ms / 1000),
+            format!("{} B", item.bytes),
+            item.reason
+                .as_ref()
+                .map(|r| format!("{}: {}", r.code, r.message))
+                .unwrap_or_default(),
+        ]
+    };
+    let rows: Vec<_> = items.iter().map(row).collect();
+    table(
+        &[
+            "operation",
+            "state",
+            "vehicle",
+            "type",
+            "miles",
+            "age",
+            "size",
+            "reason",
+        ],
+        &rows,
+    );
+    Ok(())
+}
+
+pub(crate) fn status(status: &Status) -> Shown {
+    println!("{}", serde_json::to_string_pretty(status)?);
+    Ok(())
+}
+
+pub(crate) fn sync_end(device: &Mutex<Device>, end: &SyncEnd, now: Millis) -> Shown {
+    let device = device.lock().unwrap_or_else(PoisonError::into_inner);
+    let status = device.status(now)?;
+    match end {
+        SyncEnd::CaughtUp => {
+            println!(
+                "in sync at {} of {}; {} unsent, {} refused",
+                status.seq, status.head, status.unsent, status.refused
+            );
+            Ok(())
+        }
+        SyncEnd::Later(at) => {
+            let why = status
+                .last_problem
+                .unwrap_or_else(|| "an operation rests".into());
+            let wait = at.saturating_sub(now).max(0) / 1000;
+            Err(format!("cannot sync now ({why}); worth a try in {wait} s").into())
+        }
+        SyncEnd::Blocked(blocked) => Err(format!("syncing stopped: {blocked}").into()),
+    }
+}
