@@ -13,6 +13,8 @@
 //! removes its files; nothing stays behind.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod seed;
+
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -21,6 +23,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use motomind_server::migrate;
 use tokio_postgres::{Client, Config, NoTls};
+
+pub use seed::{as_tenant, constraint, count, count_as_tenant};
 
 /// Roles that tests connect as. All exist on every server handed out here.
 pub mod role {
