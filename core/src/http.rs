@@ -19,7 +19,7 @@ const REQUEST_TIMEOUT_S: u64 = 60;
 /// How long to wait for a poke before polling, ms.
 const POLL_MS: i64 = 60_000;
 /// Silence on the poke stream after which it counts as broken, s; the server sends a heartbeat
-/// every 15 s.
+/// every 20 s.
 const POKE_SILENCE_S: u64 = 45;
 /// Longest line of the poke stream, bytes.
 const POKE_LINE_BYTES_MAX: usize = 1024;
