@@ -81,7 +81,9 @@ fn open_connection(options: &OpenOptions) -> Result<Connection, OpenError> {
     if let Some(key) = &options.key {
         give_key(&conn, key)?;
     }
-    let pragmas = "PRAGMA main.locking_mode = EXCLUSIVE;
+    // Unqualified, so that it holds for the mirror too, from the moment it is attached: where there
+    // is no shared memory, a file in WAL mode cannot even be looked at without it.
+    let pragmas = "PRAGMA locking_mode = EXCLUSIVE;
          PRAGMA main.journal_mode = WAL;
          PRAGMA main.synchronous = FULL;
          PRAGMA fullfsync = ON;

@@ -1,0 +1,55 @@
+//! Failures as JavaScript errors with a stable `code`.
+
+use std::fmt::Display;
+
+use js_sys::{Error, Reflect};
+use motomind_core::{CaptureError, OpenError, StoreError};
+use wasm_bindgen::JsValue;
+
+/// An `Error` with a `code`.
+pub(crate) fn failure(code: &str, message: impl Display) -> JsValue {
+    let error = Error::new(&message.to_string());
+    // Setting a property of a fresh object cannot fail.
+    let _ = Reflect::set(&error, &"code".into(), &code.into());
+    error.into()
+}
+
+pub(crate) fn malformed(error: serde_json::Error) -> JsValue {
+    failure("malformed", error)
+}
+
+pub(crate) fn opening(error: OpenError) -> JsValue {
+    let code = match &error {
+        OpenError::AlreadyOpen => "already_open",
+        OpenError::WrongIdentity(_) => "wrong_identity",
+        OpenError::NoIdentity => "no_identity",
+        OpenError::WrongKey => "wrong_key",
+        OpenError::NoEncryption => "no_encryption",
+        OpenError::NewerSchema { .. } => "newer_schema",
+        OpenError::JournalDamaged(_) => "journal_damaged",
+        OpenError::Store(error) => return storing(error),
+    };
+    failure(code, error)
+}
+
+pub(crate) fn capturing(error: CaptureError) -> JsValue {
+    let code = match &error {
+        CaptureError::Invalid(_) => "invalid",
+        CaptureError::ConfirmJump { .. } => "confirm_jump",
+        CaptureError::IdReused => "id_reused",
+        CaptureError::UnknownOperation => "unknown_operation",
+        CaptureError::AlreadySuperseded => "already_superseded",
+        CaptureError::Seal(_) => "too_large",
+        CaptureError::Store(error) => return storing(error),
+    };
+    failure(code, error)
+}
+
+pub(crate) fn storing(error: &StoreError) -> JsValue {
+    let code = match error {
+        StoreError::DiskFull => "disk_full",
+        StoreError::Damaged(_) => "damaged",
+        StoreError::Sqlite(_) => "storage",
+    };
+    failure(code, error)
+}
