@@ -232,8 +232,18 @@ pub(crate) fn offer_all_again(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute(
         "UPDATE operations SET state = 'queued', awaits = NULL WHERE state = 'waiting'",
         [],
-    )
-    .map(drop)
+    )?;
+    conn.execute(
+        "UPDATE operations SET seq = NULL WHERE state = 'superseded'",
+        [],
+    )?;
+    conn.execute("UPDATE device SET log_generation = log_generation + 1", [])
+        .map(drop)
+}
+
+/// Which of the server's logs the journal's sequences belong to.
+pub(crate) fn log_generation(conn: &Connection) -> Result<i64, StoreError> {
+    Ok(conn.query_row("SELECT log_generation FROM device", [], |row| row.get(0))?)
 }
 
 /// Operations pruned in one go, so that no call holds the device long.

@@ -10,7 +10,7 @@
 
 use std::collections::HashMap;
 
-use motomind_protocol::{EventId, EventRecord, OpId, OpState, Operation, VehicleId};
+use motomind_protocol::{Event, EventId, EventRecord, OpId, OpState, Operation, VehicleId};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
@@ -71,7 +71,10 @@ fn try_follow(conn: &Connection, changed: &[OpId]) -> Result<Vec<VehicleId>, Sto
                 stored.seq,
                 position.generation,
             )?;
-        } else if stored.state == OpState::Superseded {
+        } else if stored.state == OpState::Superseded
+            || operation.event().is_some_and(Event::is_retraction)
+        {
+            // The log has passed it without an event: a discard of what had never arrived.
             take_out(&tx, *op_id)?;
         }
         vehicles.push(VehicleId(operation.lane));
@@ -100,6 +103,11 @@ fn belongs(stored: &Stored, mirror_seq: u64, rebuilding: bool) -> bool {
 
 /// Makes the overlay what the journal says, whatever the mirror has lost.
 pub(crate) fn rebuild(device: &mut Device) -> Result<(), StoreError> {
+    let generation = journal::log_generation(&device.conn)?;
+    if mirror::position(&device.conn)?.generation != generation {
+        // It knows another log of the server than the journal's sequences belong to.
+        mirror::begin_rebuild(&device.conn, generation)?;
+    }
     let position = mirror::position(&device.conn)?;
     device.sync.remember(&position);
     let mut shown = overlaid(&device.conn)?;

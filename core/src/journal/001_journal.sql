@@ -7,7 +7,8 @@ CREATE TABLE device (
   tenant_id   BLOB NOT NULL,
   user_id     BLOB NOT NULL,
   device_id   BLOB NOT NULL,
-  opened_at   INTEGER NOT NULL          -- first opening, UTC ms of this device's clock
+  opened_at   INTEGER NOT NULL,         -- first opening, UTC ms of this device's clock
+  log_generation INTEGER NOT NULL DEFAULT 1  -- counts the server's logs; sequences of two never mix
 ) STRICT;
 
 -- The lives of this journal. A second one begins when the server finds that a clone has used

@@ -330,16 +330,15 @@ fn put_garage(
     Ok(())
 }
 
-/// Starts again from the beginning of a new epoch. What is shown stays until the new epoch has
+/// Starts again from the beginning of a new log of the server. What is shown stays until it has
 /// been pulled, so that nothing vanishes from the screen meanwhile.
 ///
 /// # Errors
 /// [`StoreError`] as SQLite reports it.
-pub fn begin_rebuild(conn: &Connection) -> Result<(), StoreError> {
+pub fn begin_rebuild(conn: &Connection, generation: i64) -> Result<(), StoreError> {
     conn.execute(
-        "UPDATE mirror
-         SET cursor = NULL, seq = 0, head = 0, generation = generation + 1, rebuilding = 1",
-        [],
+        "UPDATE mirror SET cursor = NULL, seq = 0, head = 0, generation = ?1, rebuilding = 1",
+        [generation],
     )?;
     Ok(())
 }
@@ -350,9 +349,9 @@ pub fn begin_rebuild(conn: &Connection) -> Result<(), StoreError> {
 /// [`StoreError`] as SQLite reports it.
 pub fn finish_rebuild(conn: &Connection) -> Result<(), StoreError> {
     conn.execute_batch(
-        "DELETE FROM events WHERE own = 0 AND generation < (SELECT generation FROM mirror);
-         DELETE FROM vehicles WHERE generation < (SELECT generation FROM mirror);
-         DELETE FROM garages WHERE generation < (SELECT generation FROM mirror);
+        "DELETE FROM events WHERE own = 0 AND generation <> (SELECT generation FROM mirror);
+         DELETE FROM vehicles WHERE generation <> (SELECT generation FROM mirror);
+         DELETE FROM garages WHERE generation <> (SELECT generation FROM mirror);
          UPDATE mirror SET rebuilding = 0;",
     )?;
     family::refresh_all(conn)

@@ -108,10 +108,14 @@ impl std::fmt::Display for Blocked {
     }
 }
 
+/// Counts the tokens given, so that the late refusal of an old one does not block the new one.
+type TokenSerial = u64;
+
 /// What is in flight and what has been learnt. Lives as long as the device is open.
 #[derive(Debug, Default)]
 pub(crate) struct SyncState {
     token: Option<String>,
+    token_serial: TokenSerial,
     pub(crate) blocked: Option<Blocked>,
     next_id: u64,
     pub(crate) push: push::PushState,
@@ -146,6 +150,13 @@ impl SyncState {
             path,
             headers,
             body,
+        }
+    }
+
+    /// Stops syncing, if it was the present token that the server refused.
+    fn block(&mut self, blocked: Blocked, sent_with: TokenSerial) {
+        if sent_with == self.token_serial {
+            self.blocked = Some(blocked);
         }
     }
 
@@ -201,6 +212,7 @@ impl Device {
     /// Returns why syncing is blocked, if it is.
     pub fn set_token(&mut self, token: Option<&str>, now: Millis) -> Option<Blocked> {
         self.sync.token = None;
+        self.sync.token_serial += 1;
         self.sync.blocked = match token.map(Claims::peek) {
             None | Some(Err(_)) => Some(Blocked::NeedsToken),
             Some(Ok(claims)) if claims.identity() != self.who.identity => {

@@ -4,7 +4,7 @@ use motomind_protocol::wire::{PullResponse, page_digest, problem};
 use motomind_protocol::{Millis, OpId, limits, registry};
 use rusqlite::{Connection, params};
 
-use super::{Backoff, FailureKind, Next, Reply, RequestId, Setback, excerpt, setback};
+use super::{Backoff, FailureKind, Next, Reply, RequestId, Setback, TokenSerial, excerpt, setback};
 use crate::device::Device;
 use crate::error::StoreError;
 use crate::ids::blob;
@@ -30,6 +30,8 @@ struct Flight {
     generation: i64,
     /// Highest sequence of our own that the server had promised by then.
     promised: u64,
+    /// The token that it was sent with.
+    token: TokenSerial,
 }
 
 impl Default for PullState {
@@ -80,6 +82,7 @@ pub(super) fn next(device: &mut Device, now: Millis) -> Result<Next, StoreError>
         seq: position.seq,
         generation: position.generation,
         promised: journal::highest_seq(&device.conn)?,
+        token: device.sync.token_serial,
     });
     Ok(Next::Send(request))
 }
@@ -104,7 +107,7 @@ pub(super) fn on_reply(device: &mut Device, reply: &Reply, now: Millis) -> Resul
     }
     match setback(reply) {
         Setback::Blocked(blocked) => {
-            device.sync.blocked = Some(blocked);
+            device.sync.block(blocked, flight.token);
             Ok(())
         }
         Setback::Later {
@@ -225,9 +228,8 @@ fn offer_lost_again(
 /// The server's log is another one now: pull it from its beginning, and offer again everything
 /// that the journal still holds, for the new log may lack it.
 fn start_again(device: &mut Device) -> Result<(), StoreError> {
-    journal::offer_all_again(&device.conn)?;
     let tx = device.conn.unchecked_transaction()?;
-    mirror::begin_rebuild(&tx)?;
+    journal::offer_all_again(&tx)?;
     tx.commit()?;
     overlay::rebuild(device)?;
     device.sync.pull.wanted = true;

@@ -5,7 +5,9 @@ use motomind_protocol::{Hash, Incarnation, Millis, OpId, OpState, SealedOperatio
 use rusqlite::Connection;
 use uuid::Uuid;
 
-use super::{Backoff, FailureKind, Next, Reply, RequestId, Setback, backoff, excerpt, setback};
+use super::{
+    Backoff, FailureKind, Next, Reply, RequestId, Setback, TokenSerial, backoff, excerpt, setback,
+};
 use crate::device::Device;
 use crate::error::StoreError;
 use crate::ids::{blob, read_id};
@@ -33,6 +35,8 @@ pub(crate) struct PushState {
 struct Batch {
     id: RequestId,
     ops: Vec<OpId>,
+    /// The token that it was sent with.
+    token: TokenSerial,
 }
 
 impl PushState {
@@ -55,6 +59,8 @@ impl PushState {
 /// What is ready to go, and when the next one will be.
 struct Ready {
     operations: Vec<SealedOperation>,
+    /// Those of them that were shown as refused until now.
+    rested: Vec<OpId>,
     later: Option<Millis>,
 }
 
@@ -77,6 +83,9 @@ pub(super) fn next(device: &mut Device, now: Millis) -> Result<Next, StoreError>
     }
     let ops: Vec<OpId> = ready.operations.iter().map(|op| op.op_id).collect();
     mark_sending(&device.conn, &ops)?;
+    if !ready.rested.is_empty() {
+        overlay::follow(device, &ready.rested);
+    }
     let (headers, body) = encode(&PushRequest {
         protocol: limits::PROTOCOL_VERSION,
         incarnation: device.who.incarnation,
@@ -88,6 +97,7 @@ pub(super) fn next(device: &mut Device, now: Millis) -> Result<Next, StoreError>
     device.sync.push.in_flight = Some(Batch {
         id: request.id,
         ops,
+        token: device.sync.token_serial,
     });
     Ok(Next::Send(request))
 }
@@ -114,6 +124,7 @@ fn ready(conn: &Connection, limit: usize, now: Millis) -> Result<Ready, StoreErr
     let mut rows = statement.query([])?;
     let mut ready = Ready {
         operations: Vec::new(),
+        rested: Vec::new(),
         later: None,
     };
     let mut held: Vec<Uuid> = Vec::new();
@@ -139,8 +150,12 @@ fn ready(conn: &Connection, limit: usize, now: Millis) -> Result<Ready, StoreErr
         {
             break;
         }
+        let op_id = OpId(read_id(row, 0)?);
+        if refused {
+            ready.rested.push(op_id);
+        }
         ready.operations.push(SealedOperation {
-            op_id: OpId(read_id(row, 0)?),
+            op_id,
             hash: Hash(row.get(1)?),
             text,
         });
@@ -207,7 +222,7 @@ pub(super) fn on_reply(device: &mut Device, reply: &Reply, now: Millis) -> Resul
     }
     match setback(reply) {
         Setback::Blocked(blocked) => {
-            device.sync.blocked = Some(blocked);
+            device.sync.block(blocked, batch.token);
             Ok(())
         }
         Setback::Later {
