@@ -140,7 +140,9 @@ fn capture() {
         }
         if round == 9 {
             // Warm: both WALs have been written around once.
-            (ours.clear(), inserts.clear(), floor.clear());
+            ours.clear();
+            inserts.clear();
+            floor.clear();
         }
     }
     let (ours, inserts, floor) = (median(&mut ours), median(&mut inserts), median(&mut floor));
@@ -238,7 +240,8 @@ fn timeline() {
             drop(device);
             bare_timeline(dir.path(), &mut bare);
             if round == 0 {
-                (ours.clear(), bare.clear());
+                ours.clear();
+                bare.clear();
             }
         }
         let (ours, bare) = (median(&mut ours), median(&mut bare));
@@ -363,7 +366,6 @@ fn open() {
     let stored = device.capture_all(captures, NOW).unwrap();
     assert!(stored.iter().all(Result::is_ok));
     drop(device);
-    let before = resident_kib();
     let mut times = Vec::new();
     for _ in 0..5 {
         timed(&mut times, || {
@@ -372,7 +374,6 @@ fn open() {
         });
     }
     let device = Device::open(options(dir.path())).unwrap();
-    let grown = resident_kib().saturating_sub(before);
     println!(
         "open with 20,000 pending           {:8.1} ms",
         micros(median(&mut times)) / 1e3

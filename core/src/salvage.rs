@@ -44,9 +44,9 @@ pub fn salvage(
     let tx = new.unchecked_transaction()?;
     tx.execute_batch(include_str!("journal/001_journal.sql"))?;
     tx.pragma_update(None, "user_version", 1)?;
-    copy_table(&old, &tx, "device", 5)?;
-    copy_table(&old, &tx, "incarnations", 4)?;
-    copy_table(&old, &tx, "checkpoints", 5)?;
+    copy_table(&old, &tx, "device")?;
+    copy_table(&old, &tx, "incarnations")?;
+    copy_table(&old, &tx, "checkpoints")?;
     let salvaged = copy_operations(&old, &tx)?;
     tx.commit()?;
     Ok(salvaged)
@@ -69,15 +69,11 @@ fn open(
     Ok(conn)
 }
 
-fn copy_table(
-    old: &Connection,
-    new: &Connection,
-    table: &str,
-    columns: usize,
-) -> Result<(), OpenError> {
+fn copy_table(old: &Connection, new: &Connection, table: &str) -> Result<(), OpenError> {
+    let mut select = old.prepare(&format!("SELECT * FROM {table}"))?;
+    let columns = select.column_count();
     let slots = vec!["?"; columns].join(", ");
     let mut insert = new.prepare(&format!("INSERT INTO {table} VALUES ({slots})"))?;
-    let mut select = old.prepare(&format!("SELECT * FROM {table}"))?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         let values: Vec<rusqlite::types::Value> = (0..columns)
