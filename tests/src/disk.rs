@@ -158,6 +158,23 @@ impl Disk {
         self.0.shared.lock().power_is_out()
     }
 
+    /// From now on keeps a copy of the disk at the beginning and the end of every sync.
+    pub fn record_syncs(&self) {
+        self.0.shared.lock().recorded = Some(Vec::new());
+    }
+
+    /// The copies since the last call, each as a disk whose power has just gone.
+    #[must_use]
+    pub fn take_recorded(&self, dice: &mut Dice) -> Vec<Self> {
+        let recorded = self.0.shared.lock().recorded.replace(Vec::new());
+        let lose = |state| {
+            let disk = Self::with_state(state);
+            disk.power_loss(dice);
+            disk
+        };
+        recorded.into_iter().flatten().map(lose).collect()
+    }
+
     /// Promises and does not do the syncs of files whose names begin with `prefix`: what a lying
     /// flash controller does, or a database opened with `synchronous` weakened.
     pub fn lie_about_syncs_of(&self, prefix: &str) {

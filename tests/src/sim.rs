@@ -9,6 +9,7 @@
 pub mod fate;
 pub mod ledger;
 pub mod log;
+pub mod mirrored;
 pub mod network;
 pub mod oracle;
 pub mod people;

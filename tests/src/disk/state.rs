@@ -13,7 +13,7 @@ pub(super) type FileId = u64;
 /// Identity of an open file.
 pub(super) type HandleId = u64;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct State {
     files: BTreeMap<FileId, Content>,
     names: BTreeMap<String, FileId>,
@@ -28,6 +28,8 @@ pub(super) struct State {
     power_is_out: bool,
     crash: Option<CrashPoint>,
     pub(super) counters: Counters,
+    /// The disk as a power loss would meet it, at the beginning and the end of every sync.
+    pub(super) recorded: Option<Vec<State>>,
     /// Syncs of files whose names begin so are promised and not done.
     pub(super) lying_about: Option<String>,
 }
@@ -260,6 +262,7 @@ impl State {
         let (id, _) = self.file(handle)?;
         self.counters.syncs += 1;
         let point = self.counters.syncs;
+        self.record();
         if self.crash == Some(CrashPoint::BeforeSync(point)) {
             return Err(self.go_dark());
         }
@@ -267,10 +270,20 @@ impl State {
             self.file(handle)?.1.sync();
             self.sync_names();
         }
+        self.record();
         if self.crash == Some(CrashPoint::AfterSync(point)) {
             return Err(self.go_dark());
         }
         Ok(())
+    }
+
+    fn record(&mut self) {
+        if let Some(mut recorded) = self.recorded.take() {
+            let mut copy = self.clone();
+            copy.handles = 0;
+            recorded.push(copy);
+            self.recorded = Some(recorded);
+        }
     }
 
     fn lies_about(&self, file: FileId) -> bool {

@@ -188,7 +188,12 @@ impl World {
 
     /// The signal comes or goes.
     pub fn change_signal(&mut self, index: usize) {
-        let states = [Partition::None, Partition::None, Partition::Both, Partition::RepliesLost];
+        let states = [
+            Partition::None,
+            Partition::None,
+            Partition::Both,
+            Partition::RepliesLost,
+        ];
         self.phones[index].partition = states[self.dice.index(states.len()).unwrap_or(0)];
     }
 
@@ -240,7 +245,13 @@ impl World {
         let oldest = self.now - 25 * 24 * HOUR_MS;
         self.backups.retain(|(at, _)| *at > oldest);
         if let Some((_, tenant)) = self.dice.pick(&self.backups) {
-            self.server.tenant = tenant.clone();
+            let before = std::mem::replace(&mut self.server.tenant, tenant.clone());
+            let after = &self.server.tenant.events;
+            let lost = before
+                .events
+                .into_keys()
+                .filter(|id| !after.contains_key(id));
+            self.lost_by_server.extend(lost);
             self.restores += 1;
             self.note(|| "the server is restored".into());
         }

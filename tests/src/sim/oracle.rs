@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use motomind_protocol::{Body, EventId, Hash, OpId, OpState, Operation, verify_chain};
 
 use super::ledger::Fact;
+use super::mirrored::mirrored;
 use super::phone::JournalRow;
 use super::tenant::Fate;
 use super::timeline::effective_events;
@@ -54,7 +55,11 @@ impl World {
         let Body::Event(event) = &operation.body else {
             return Err(format!("{op} is no event"));
         };
-        let target = operation.supersedes.first().copied().or(event.corrects.map(OpId::from));
+        let target = operation
+            .supersedes
+            .first()
+            .copied()
+            .or(event.corrects.map(OpId::from));
         let phone = &mut self.phones[index];
         if !phone.in_doubt.contains(&op) {
             let target = target.filter(|target| phone.in_doubt.contains(target));
@@ -87,6 +92,10 @@ impl World {
     /// # Errors
     /// What vanished or is shown twice or wrongly.
     pub fn check_screen(&mut self, index: usize) -> Checked {
+        if self.phones[index].disk.power_is_out() {
+            self.lose_power(index);
+            return Ok(());
+        }
         let clock = self.phones[index].clock(self.now);
         let entries = self.phones[index].timeline()?;
         let shown: BTreeMap<EventId, OpState> = entries
@@ -97,35 +106,50 @@ impl World {
             return Err(format!("phone {index} shows an event twice"));
         }
         let phone = &self.phones[index];
-        for op in phone.held.iter().filter(|op| !shown.contains_key(&(**op).into())) {
+        for op in phone
+            .held
+            .iter()
+            .filter(|op| !shown.contains_key(&(**op).into()))
+        {
             if self.must_be_shown(index, *op)? {
-                return Err(format!("phone {index} does not show its own {op}"));
+                let why = phone.explain(*op);
+                return Err(format!("phone {index} does not show its own {op}{why}"));
             }
         }
-        if phone.restores == self.restores
-            && let Some(gone) = phone.shown.iter().find(|id| !shown.contains_key(id))
-        {
+        let gone = |id: &&EventId| !shown.contains_key(*id) && !self.lost_by_server.contains(*id);
+        if let Some(gone) = phone.shown.iter().find(gone) {
             return Err(format!("the accepted {gone} vanished from phone {index}"));
         }
         let device = phone.device.as_ref().ok_or("the phone is off")?;
         let pending = device.pending(clock).map_err(|error| error.to_string())?;
         for item in &pending {
             let state = shown.get(&item.op_id.into());
-            // That it is on its way this very moment is in the journal alone.
+            // That it is on its way this very moment is in the journal alone; that it has arrived
+            // may be known from the log before the reply comes.
             let unsent = |state| [OpState::Queued, OpState::Sending].contains(state);
-            if state != Some(&item.state) && !(unsent(&item.state) && state.is_some_and(unsent)) {
+            let unsent = unsent(&item.state) && state.is_some_and(unsent);
+            let arrived =
+                state == Some(&OpState::Accepted) && self.accepted.contains_key(&item.op_id);
+            if state != Some(&item.state) && !unsent && !arrived {
+                let why = phone.explain(item.op_id);
                 return Err(format!(
-                    "phone {index} shows {} as {state:?}, it is {:?}",
+                    "phone {index} shows {} as {state:?}, it is {:?}{why}",
                     item.op_id, item.state
                 ));
             }
         }
         let empty = pending.is_empty();
-        let accepted = |(id, state): (EventId, OpState)| (state == OpState::Accepted).then_some(id);
+        // A discard that had nothing to retract is accepted and then no event.
+        let discard = |id: EventId| self.ledger.fact(id.into()).is_some_and(|fact| fact.discard);
+        let accepted = |(id, state)| (state == OpState::Accepted && !discard(id)).then_some(id);
+        let shown = shown.into_iter().filter_map(accepted).collect();
         let phone = &mut self.phones[index];
-        phone.shown = shown.into_iter().filter_map(accepted).collect();
-        phone.restores = self.restores;
-        if empty { self.check_arrived(index) } else { Ok(()) }
+        phone.shown = shown;
+        if empty {
+            self.check_arrived(index)
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether a capture that is not on the screen should be: not when an amendment took its
@@ -136,15 +160,25 @@ impl World {
             return Ok(false);
         }
         let clock = self.phones[index].clock(self.now);
-        let device = self.phones[index].device.as_ref().ok_or("the phone is off")?;
-        let stored = device.operation(op, clock).map_err(|error| error.to_string())?;
+        let device = self.phones[index]
+            .device
+            .as_ref()
+            .ok_or("the phone is off")?;
+        let stored = device
+            .operation(op, clock)
+            .map_err(|error| error.to_string())?;
         Ok(stored.is_some() || !self.accepted.contains_key(&op))
     }
 
     /// `pending == 0` means that the server has it all (or had it, before it was restored).
     fn check_arrived(&self, index: usize) -> Checked {
         for op in &self.phones[index].held {
-            let fate = self.server.tenant.operations.get(op).map(|known| &known.fate);
+            let fate = self
+                .server
+                .tenant
+                .operations
+                .get(op)
+                .map(|known| &known.fate);
             let there = matches!(fate, Some(Fate::Accepted(_)));
             let lost_by_server = self
                 .accepted
@@ -173,9 +207,10 @@ impl World {
                 let before = phone.held.iter().take_while(|other| *other != op);
                 let early = before.filter(|other| !self.server.has_seen(**other));
                 for other in early {
-                    let overtaken = self.ledger.fact(*other).is_some_and(|other| {
-                        other.vehicle == fact.vehicle && !other.set_aside
-                    });
+                    let overtaken = self
+                        .ledger
+                        .fact(*other)
+                        .is_some_and(|other| other.vehicle == fact.vehicle && !other.set_aside);
                     if overtaken && !self.ledger.is_replaced(*other) {
                         return Err(format!("{op} overtook {other} in their lane"));
                     }
@@ -192,7 +227,9 @@ impl World {
     /// # Errors
     /// What is missing or differs.
     pub fn check_everything(&mut self) -> Checked {
-        self.check_log()?;
+        if let Some(id) = self.server.tenant.doubled() {
+            return Err(format!("{id} is twice in the log"));
+        }
         let held: BTreeSet<OpId> = self.phones.iter().flat_map(|p| p.held.clone()).collect();
         for op in &held {
             self.check_settled(*op)?;
@@ -200,27 +237,21 @@ impl World {
         self.check_intents(&held)?;
         for index in 0..self.phones.len() {
             self.check_screen(index)?;
-            self.check_mirror(index)?;
+            mirrored(&self.phones[index], &self.server.tenant)
+                .map_err(|what| format!("mirror {index} {what}"))?;
             self.phones[index].close();
             self.check_journal(index)?;
         }
         Ok(())
     }
 
-    fn check_log(&self) -> Checked {
-        let mut seen = BTreeSet::new();
-        for entry in self.server.tenant.log.entries() {
-            if let motomind_protocol::wire::ChangeKind::Event(record) = &entry.change.what
-                && !seen.insert(record.event.id)
-            {
-                return Err(format!("{} is twice in the log", record.event.id));
-            }
-        }
-        Ok(())
-    }
-
     fn check_settled(&self, op: OpId) -> Checked {
-        let fate = self.server.tenant.operations.get(&op).map(|known| &known.fate);
+        let fate = self
+            .server
+            .tenant
+            .operations
+            .get(&op)
+            .map(|known| &known.fate);
         let fact = self.ledger.fact(op);
         match fate {
             Some(Fate::Accepted(_)) => {}
@@ -271,43 +302,6 @@ impl World {
             if count != meant {
                 return Err(format!("of {family:?} {count:?} count, {meant:?} should"));
             }
-        }
-        Ok(())
-    }
-
-    fn check_mirror(&self, index: usize) -> Checked {
-        let tenant = &self.server.tenant;
-        let entries = self.phones[index].timeline()?;
-        let counting = effective_events(&tenant.events, None);
-        if entries.len() != tenant.events.len() {
-            let missing = |id: &&EventId| entries.iter().all(|entry| entry.event_id != **id);
-            let missing: Vec<_> = tenant.events.keys().filter(missing).collect();
-            let extra = |id: &EventId| !tenant.events.contains_key(id);
-            let extra: Vec<_> = entries.iter().map(|e| e.event_id).filter(extra).collect();
-            return Err(format!(
-                "mirror {index} is not the server: lacks {missing:?}, has {extra:?} more"
-            ));
-        }
-        for entry in &entries {
-            let id = entry.event_id;
-            let record = entry.record().map_err(|error| error.to_string())?;
-            if tenant.events.get(&id) != Some(&(entry.seq.unwrap_or(0), record)) {
-                return Err(format!("mirror {index} has another {id} than the server"));
-            }
-            if entry.hidden == counting.contains(&id) {
-                return Err(format!(
-                    "mirror {index} has {id} hidden: {}, the server does not",
-                    entry.hidden
-                ));
-            }
-        }
-        let device = self.phones[index].device.as_ref().ok_or("the phone is off")?;
-        let vehicles = device.vehicles().map_err(|error| error.to_string())?;
-        let live = tenant.vehicles.values().filter(|v| v.deleted_at.is_none());
-        let live: BTreeMap<_, _> = live.map(|vehicle| (vehicle.id, vehicle.clone())).collect();
-        let mirrored = vehicles.into_iter().map(|entry| (entry.vehicle.id, entry.vehicle));
-        if mirrored.collect::<BTreeMap<_, _>>() != live {
-            return Err(format!("mirror {index} has other vehicles than the server"));
         }
         Ok(())
     }

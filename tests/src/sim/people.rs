@@ -32,9 +32,14 @@ impl World {
     pub fn invent(&mut self, index: usize) -> Capture {
         let vehicle = match self.dice.below(40) {
             0 => VehicleId(Uuid::from_u128(0xbad)),
-            _ => *self.dice.pick(&self.vehicles).unwrap_or(&VehicleId(Uuid::nil())),
+            _ => *self
+                .dice
+                .pick(&self.vehicles)
+                .unwrap_or(&VehicleId(Uuid::nil())),
         };
-        let kinds = ["odometer", "odometer", "fuel", "damage", "expense", "sparkle"];
+        let kinds = [
+            "odometer", "odometer", "fuel", "damage", "expense", "sparkle",
+        ];
         let kind = kinds[self.dice.index(kinds.len()).unwrap_or(0)];
         let age = match self.dice.below(4) {
             0 => self.dice.between(0, 48 * HOUR_MS),
@@ -63,7 +68,9 @@ impl World {
                 capture.miles = self.dice.permille(500).then_some((driven + slip).max(0));
             }
             "damage" => {
-                let _ = capture.payload.insert("description".into(), json!("a dent"));
+                let _ = capture
+                    .payload
+                    .insert("description".into(), json!("a dent"));
             }
             _ => capture.total_minor = Some(0),
         }
@@ -131,7 +138,10 @@ impl World {
                 self.ask(index)
             }
             Err(CaptureError::Store(error)) => {
-                if self.survived::<()>(index, Err(error.to_string()))?.is_none() {
+                if self
+                    .survived::<()>(index, Err(error.to_string()))?
+                    .is_none()
+                {
                     self.phones[index].in_doubt.push(op);
                 }
                 Ok(())
@@ -193,7 +203,10 @@ impl World {
             Ok(results) => results,
             Err(error) => {
                 let mut doubt: Vec<OpId> = captures.iter().filter_map(|c| c.op_id).collect();
-                if self.survived::<()>(index, Err(error.to_string()))?.is_none() {
+                if self
+                    .survived::<()>(index, Err(error.to_string()))?
+                    .is_none()
+                {
                     self.phones[index].in_doubt.append(&mut doubt);
                 }
                 return Ok(());
@@ -202,7 +215,9 @@ impl World {
         for (capture, result) in captures.iter().zip(results) {
             let op = capture.op_id.unwrap_or(OpId(Uuid::nil()));
             match result {
-                Err(CaptureError::Invalid(_)) if capture.miles == Some(-1) => self.ledger.forget(op),
+                Err(CaptureError::Invalid(_)) if capture.miles == Some(-1) => {
+                    self.ledger.forget(op)
+                }
                 Ok(captured) if capture.miles == Some(-1) => {
                     return Err(format!("{} was captured and is invalid", captured.op_id));
                 }
@@ -278,6 +293,7 @@ impl World {
                 self.told(index, captured.op_id, Ok(captured))
             }
             // Its own id is not known; that of its target is.
+            Err(CaptureError::AlreadySuperseded | CaptureError::UnknownOperation) => Ok(()),
             other => self.told(index, op, other),
         }
     }
@@ -297,7 +313,9 @@ impl World {
             return Ok(());
         };
         let entries = self.phones[index].timeline()?;
-        let entry = entries.iter().find(|entry| entry.event_id == EventId::from(op));
+        let entry = entries
+            .iter()
+            .find(|entry| entry.event_id == EventId::from(op));
         let Some(vehicle) = entry.map(|entry| entry.vehicle_id) else {
             return Ok(());
         };
@@ -319,9 +337,12 @@ impl World {
     /// # Errors
     /// A violated invariant.
     pub fn retry(&mut self, index: usize) -> Checked {
-        let refused = self.refused(index)?;
+        let refused = self.pending_as(index, &[OpState::Rejected])?;
         let clock = self.phones[index].clock(self.now);
-        let Some((op, device)) = self.dice.pick(&refused).zip(self.phones[index].device.as_mut())
+        let Some((op, device)) = self
+            .dice
+            .pick(&refused)
+            .zip(self.phones[index].device.as_mut())
         else {
             return Ok(());
         };
@@ -333,18 +354,20 @@ impl World {
         }
     }
 
-    /// What the server has refused, on a phone that is on.
+    /// The captures that are pending in one of these states, on a phone that is on.
     ///
     /// # Errors
     /// What the device says.
-    pub fn refused(&self, index: usize) -> Checked<Vec<OpId>> {
+    pub fn pending_as(&self, index: usize, states: &[OpState]) -> Checked<Vec<OpId>> {
         let clock = self.phones[index].clock(self.now);
         let Some(device) = self.phones[index].device.as_ref() else {
             return Ok(Vec::new());
         };
         let pending = device.pending(clock).map_err(|error| error.to_string())?;
-        let refused = pending.into_iter().filter(|item| item.state == OpState::Rejected);
-        Ok(refused.map(|item| item.op_id).collect())
+        let chosen = pending
+            .into_iter()
+            .filter(|item| states.contains(&item.state));
+        Ok(chosen.map(|item| item.op_id).collect())
     }
 }
 
@@ -356,7 +379,11 @@ fn remembered(capture: &Capture, how: How) -> Fact {
         How::Instead(old) => Some(old),
         How::New => None,
     };
-    let marked = |word| notes.as_ref().is_some_and(|notes: &String| notes.contains(word));
+    let marked = |word| {
+        notes
+            .as_ref()
+            .is_some_and(|notes: &String| notes.contains(word))
+    };
     Fact {
         vehicle: capture.vehicle_id,
         miles: capture.miles,

@@ -6,7 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use motomind_core::{Device, OpenError, OpenOptions, TimelineEntry, TimelineQuery};
 use motomind_protocol::{
-    AppMetadata, Claims, EventId, Hash, Identity, Millis, OpId, Role, SealedOperation, TenantId,
+    AppMetadata, Claims, EventId, Hash, Identity, Millis, OpId, Operation, Role, SealedOperation,
+    TenantId,
 };
 use rusqlite::Connection;
 use uuid::Uuid;
@@ -45,8 +46,6 @@ pub struct Phone {
     pub partition: Partition,
     /// What its screen has shown as accepted.
     pub shown: BTreeSet<EventId>,
-    /// Server restores that its screen has lived through.
-    pub restores: u64,
     /// Older copies of its files, with what they hold.
     pub backups: Vec<(Image, Vec<OpId>)>,
     /// It shares its past with another phone.
@@ -60,6 +59,15 @@ pub struct JournalRow {
     pub sealed: SealedOperation,
     /// Its stored state.
     pub state: String,
+}
+
+impl JournalRow {
+    /// Whether it takes the place of another operation.
+    #[must_use]
+    pub fn replaces(&self, op: OpId) -> bool {
+        let operation = serde_json::from_str::<Operation>(&self.sealed.text);
+        operation.is_ok_and(|operation| operation.supersedes.contains(&op))
+    }
 }
 
 impl Phone {
@@ -78,7 +86,6 @@ impl Phone {
             wake: None,
             partition: Partition::None,
             shown: BTreeSet::new(),
-            restores: 0,
             backups: Vec::new(),
             cloned: false,
         }
@@ -93,7 +100,6 @@ impl Phone {
             in_doubt: self.in_doubt.clone(),
             clock_offset_ms: self.clock_offset_ms,
             shown: self.shown.clone(),
-            restores: self.restores,
             cloned: true,
             ..Self::new(self.identity, self.role)
         }
@@ -186,9 +192,8 @@ impl Phone {
         if !has_operations(&db)? {
             return Ok(Vec::new());
         }
-        let mut statement = db.prepare(
-            "SELECT op_id, hash, text, state FROM operations ORDER BY pos",
-        )?;
+        let mut statement =
+            db.prepare("SELECT op_id, hash, text, state FROM operations ORDER BY pos")?;
         let rows = statement.query_map([], |row| {
             let id = |bytes: [u8; 16]| OpId(Uuid::from_bytes(bytes));
             Ok(JournalRow {
@@ -201,6 +206,33 @@ impl Phone {
             })
         })?;
         rows.collect()
+    }
+
+    /// What the files say of an operation, for whoever reads about a violated invariant.
+    #[must_use]
+    pub fn explain(&self, op: OpId) -> String {
+        let copy = self.disk.clone_disk();
+        let ask = |file: &str, sql: &str| -> rusqlite::Result<String> {
+            let db = copy.connect(file)?;
+            let mut statement = db.prepare(sql)?;
+            let given = statement.parameter_count();
+            let mut rows = statement.query(rusqlite::params_from_iter(
+                [op.as_bytes()].iter().take(given),
+            ))?;
+            rows.next()?.map_or(Ok("none".into()), |row| row.get(0))
+        };
+        let operation = "SELECT printf('%s, seq %s, awaits %s, retry at %s', state, seq,
+             hex(awaits), retry_at) FROM operations WHERE op_id = ?1";
+        let event = "SELECT printf('%s, seq %s, own %s, hidden %s, generation %s', state, seq,
+             own, hidden, generation) FROM events WHERE event_id = ?1";
+        let mirror = "SELECT printf('seq %s, generation %s, rebuilding %s', seq, generation,
+             rebuilding) FROM mirror";
+        format!(
+            "\n  operation: {:?}\n  event: {:?}\n  mirror: {:?}",
+            ask(JOURNAL, operation),
+            ask(MIRROR, event),
+            ask(MIRROR, mirror)
+        )
     }
 
     /// The whole timeline, hidden entries included, newest first.

@@ -1,6 +1,6 @@
 //! One simulation from a seed: trouble, then peace, then everything must be right.
 
-use motomind_protocol::{Millis, Vehicle, VehicleId};
+use motomind_protocol::{Millis, OpState, Vehicle, VehicleId};
 use uuid::Uuid;
 
 use super::Weakness;
@@ -61,6 +61,7 @@ impl World {
             ledger: Ledger::default(),
             vehicles: Vec::new(),
             backups: Vec::new(),
+            lost_by_server: std::collections::BTreeSet::new(),
             restores: 0,
             accepted: std::collections::BTreeMap::new(),
             arrivals_checked: 0,
@@ -206,6 +207,9 @@ impl World {
         for index in 0..self.phones.len() {
             self.phones[index].partition = Partition::None;
             self.phones[index].disk.crash_at(None);
+            if self.phones[index].disk.power_is_out() {
+                self.lose_power(index);
+            }
             while self.phones[index].device.is_none() {
                 self.switch_on(index)?;
             }
@@ -273,7 +277,12 @@ impl World {
     }
 
     fn see_to_refused(&mut self, index: usize, only_discard: bool) -> Checked {
-        for op in self.refused(index)? {
+        // What waits for an event that a restore of the server lost waits for ever.
+        let states: &[OpState] = match only_discard {
+            false => &[OpState::Rejected],
+            true => &[OpState::Rejected, OpState::Waiting],
+        };
+        for op in self.pending_as(index, states)? {
             let discard = only_discard || self.dice.permille(500);
             self.mend_one(index, op, discard)?;
         }
@@ -294,7 +303,9 @@ impl World {
             let status = device.status(clock).map_err(|error| error.to_string())?;
             let pending = device.pending(clock).map_err(|error| error.to_string())?;
             if !pending.is_empty() || status.seq != head || status.in_flight {
-                let states = pending.iter().map(|item| (item.op_id, item.state, &item.reason));
+                let states = pending
+                    .iter()
+                    .map(|item| (item.op_id, item.state, &item.reason));
                 let states: Vec<_> = states.collect();
                 unrest += &format!("phone {index}: head {head}, {status:?}, {states:?}\n");
             }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 
+use motomind_core::{Reply, Request};
 use motomind_protocol::wire::{OpOutcome, Outcome, Problem, PullResponse, PushRequest};
 use motomind_protocol::wire::{PushResponse, page_digest, problem};
 use motomind_protocol::{Claims, Identity, Millis, OpId, Role, SealedOperation, limits};
@@ -36,6 +37,30 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
+impl From<Request> for Call {
+    fn from(request: Request) -> Self {
+        let headers = request.headers.into_iter();
+        Self {
+            method: request.method.into(),
+            path: request.path,
+            headers: headers.map(|(name, value)| (name.into(), value)).collect(),
+            body: request.body,
+        }
+    }
+}
+
+impl From<Answer> for Reply {
+    fn from(answer: Answer) -> Self {
+        let mut headers = answer.headers.iter();
+        let retry_after = headers.find(|(name, _)| name == "retry-after");
+        Self {
+            status: answer.status,
+            retry_after_s: retry_after.and_then(|(_, seconds)| seconds.parse().ok()),
+            body: answer.body,
+        }
+    }
+}
+
 /// What is wrong with the server at present.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ailments {
@@ -50,7 +75,7 @@ pub struct Ailments {
 }
 
 /// The server.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Server {
     /// Its database.
     pub tenant: Tenant,

@@ -112,16 +112,32 @@ impl Tenant {
     /// The operations that the log says were accepted after a sequence.
     #[must_use]
     pub fn accepted_after(&self, seq: u64) -> BTreeSet<OpId> {
-        let named = self.log.after(seq).iter().filter_map(|entry| match &entry.change.what {
-            ChangeKind::Event(record) => record.op_id,
-            ChangeKind::Closed { by, .. } => Some(*by),
-            _ => None,
-        });
+        let named = self
+            .log
+            .after(seq)
+            .iter()
+            .filter_map(|entry| match &entry.change.what {
+                ChangeKind::Event(record) => record.op_id,
+                ChangeKind::Closed { by, .. } => Some(*by),
+                _ => None,
+            });
         let accepted = |op: &OpId| {
             let known = self.operations.get(op);
             matches!(known.map(|known| &known.fate), Some(Fate::Accepted(_)))
         };
         named.filter(accepted).collect()
+    }
+
+    /// An event that is in the log twice.
+    #[must_use]
+    pub fn doubled(&self) -> Option<EventId> {
+        let mut seen = BTreeSet::new();
+        let entries = self.log.entries().iter();
+        let events = entries.filter_map(|entry| match &entry.change.what {
+            ChangeKind::Event(record) => Some(record.event.id),
+            _ => None,
+        });
+        events.into_iter().find(|id| !seen.insert(*id))
     }
 
     /// Judges one operation and keeps what follows from it.

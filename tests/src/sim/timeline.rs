@@ -14,9 +14,8 @@ type Events = BTreeMap<EventId, (u64, EventRecord)>;
 pub fn effective_events(events: &Events, vehicle: Option<VehicleId>) -> BTreeSet<EventId> {
     let mut families: BTreeMap<EventId, Vec<Member>> = BTreeMap::new();
     let mut retracted = BTreeSet::new();
-    let of_vehicle = |record: &EventRecord| {
-        vehicle.is_none_or(|vehicle| record.event.vehicle_id == vehicle)
-    };
+    let of_vehicle =
+        |record: &EventRecord| vehicle.is_none_or(|vehicle| record.event.vehicle_id == vehicle);
     for (seq, record) in events.values().filter(|(_, record)| of_vehicle(record)) {
         if record.event.is_retraction() {
             retracted.extend(record.corrects);

@@ -1,11 +1,11 @@
 //! The world of a simulation: true time, the phones, the network and the server, and how one
 //! moment leads to the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use motomind_core::{OpenError, Reply, RequestId, Step};
-use motomind_protocol::wire::problem;
-use motomind_protocol::{Millis, OpId, VehicleId};
+use motomind_core::{OpenError, RequestId, Step};
+use motomind_protocol::wire::{PushResponse, problem};
+use motomind_protocol::{EventId, Millis, OpId, VehicleId};
 
 use super::Weakness;
 use super::ledger::Ledger;
@@ -38,6 +38,8 @@ pub struct World {
     pub vehicles: Vec<VehicleId>,
     /// The server's backups, with their time.
     pub backups: Vec<(Millis, Tenant)>,
+    /// Events that some restore of the server lost.
+    pub lost_by_server: BTreeSet<EventId>,
     /// How often the server was restored.
     pub restores: u64,
     /// Every operation that was ever accepted, and how often the server had been restored then.
@@ -138,16 +140,9 @@ impl World {
                 phone: index,
                 boot: phone.boot,
             };
-            let headers = request.headers.into_iter();
-            let call = Call {
-                method: request.method.into(),
-                path: request.path,
-                headers: headers.map(|(name, value)| (name.into(), value)).collect(),
-                body: request.body,
-            };
-            let partition = phone.partition;
+            let (id, partition) = (request.id, phone.partition);
             self.network
-                .send(who, request.id, call, partition, self.now, &mut self.dice);
+                .send(who, id, request.into(), partition, self.now, &mut self.dice);
         }
     }
 
@@ -155,17 +150,9 @@ impl World {
         match packet {
             Packet::Request(who, id, call) => self.serve(who, id, &call),
             Packet::Reply(who, id, answer) => self.hear(who, |device, clock| {
-                let retry_after_s = answer
-                    .headers
-                    .iter()
-                    .find(|(name, _)| name == "retry-after")
-                    .and_then(|(_, value)| value.parse().ok());
-                let reply = Reply {
-                    status: answer.status,
-                    retry_after_s,
-                    body: answer.body,
-                };
-                device.on_reply(id, &reply, clock).map_err(|e| e.to_string())
+                let reply = answer.into();
+                let heard = device.on_reply(id, &reply, clock);
+                heard.map_err(|error| error.to_string())
             }),
             Packet::Failure(who, id, kind) => self.hear(who, |device, clock| {
                 device.on_failure(id, kind, clock);
@@ -208,8 +195,11 @@ impl World {
             self.server.answer(call, self.now)
         };
         self.note(|| {
-            let body = digest(&answer.body);
-            format!("served {} {} {body}", call.path, answer.status)
+            let said = summary(&answer.body);
+            format!(
+                "served {} {} {} {said}",
+                who.phone, call.path, answer.status
+            )
         });
         self.account_for(head)?;
         let partition = self.phones[who.phone].partition;
@@ -316,4 +306,16 @@ impl World {
         }
         self.ask(index)
     }
+}
+
+/// A reply in a few words: a push's outcomes, or a digest.
+fn summary(body: &[u8]) -> String {
+    let Ok(response) = serde_json::from_slice::<PushResponse>(body) else {
+        return digest(body);
+    };
+    let outcomes = response.outcomes.iter().map(|item| {
+        let op = item.op_id.map(|op| op.to_string()).unwrap_or_default();
+        format!("\n    {op} {:?}", item.outcome)
+    });
+    outcomes.collect()
 }

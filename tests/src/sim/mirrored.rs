@@ -1,0 +1,48 @@
+//! Whether a phone's mirror is what the server's log says.
+
+use std::collections::BTreeMap;
+
+use motomind_protocol::EventId;
+
+use super::phone::Phone;
+use super::tenant::Tenant;
+use super::timeline::effective_events;
+use super::world::Checked;
+
+/// Compares a mirror that has caught up with the server it mirrors: the events, which of them
+/// count, and the vehicles.
+///
+/// # Errors
+/// How they differ.
+pub fn mirrored(phone: &Phone, tenant: &Tenant) -> Checked {
+    let entries = phone.timeline()?;
+    let counting = effective_events(&tenant.events, None);
+    if entries.len() != tenant.events.len() {
+        let missing = |id: &&EventId| entries.iter().all(|entry| entry.event_id != **id);
+        let missing: Vec<_> = tenant.events.keys().filter(missing).collect();
+        let extra = |id: &EventId| !tenant.events.contains_key(id);
+        let extra: Vec<_> = entries.iter().map(|e| e.event_id).filter(extra).collect();
+        return Err(format!("lacks {missing:?} and has {extra:?} more"));
+    }
+    for entry in &entries {
+        let id = entry.event_id;
+        let record = entry.record().map_err(|error| error.to_string())?;
+        if tenant.events.get(&id) != Some(&(entry.seq.unwrap_or(0), record)) {
+            return Err(format!("has another {id} than the server"));
+        }
+        if entry.hidden == counting.contains(&id) {
+            let hidden = entry.hidden;
+            return Err(format!("has {id} hidden: {hidden}, the server otherwise"));
+        }
+    }
+    let device = phone.device.as_ref().ok_or("is off")?;
+    let vehicles = device.vehicles().map_err(|error| error.to_string())?;
+    let mirrored = vehicles.into_iter().map(|entry| entry.vehicle);
+    let mirrored: BTreeMap<_, _> = mirrored.map(|vehicle| (vehicle.id, vehicle)).collect();
+    let live = tenant.vehicles.values().filter(|v| v.deleted_at.is_none());
+    let live: BTreeMap<_, _> = live.map(|vehicle| (vehicle.id, vehicle.clone())).collect();
+    if mirrored != live {
+        return Err("has other vehicles than the server".into());
+    }
+    Ok(())
+}
