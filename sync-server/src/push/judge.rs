@@ -1,0 +1,335 @@
+//! How the server judges an operation: the rules of `docs/protocol.md`, first match wins. No
+//! database here: the judge sees what is known and says what is to be written.
+
+use motomind_protocol::odometer::{self, OutOfOrder, Reading};
+use motomind_protocol::wire::{Outcome, Rejection};
+use motomind_protocol::{
+    Event, EventId, Flag, Incarnation, Millis, OpId, Operation, Role, VehicleId, code,
+    is_clock_ahead, validate,
+};
+
+use super::known::{FamilyMember, Known, KnownOperation, KnownState};
+use super::read::Received;
+use crate::auth::Caller;
+
+/// Longest chain of amendments that is followed; a longer one was made to tire the server.
+pub(crate) const CHAIN_LENGTH_MAX: usize = 64;
+
+/// Sequences of readings that have none yet start here: after every numbered one.
+const UNNUMBERED: u64 = 1 << 62;
+
+/// In whose name and when a batch is judged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bench {
+    /// Whose batch it is.
+    pub(crate) caller: Caller,
+    /// The life of the journal that sends it.
+    pub(crate) incarnation: Incarnation,
+    /// Server clock, UTC ms.
+    pub(crate) now: Millis,
+}
+
+/// What is to become of an operation.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// Nothing is written.
+    Said(Outcome),
+    /// It was accepted earlier in this very batch; its sequence is not known yet.
+    Repeated,
+    /// The refusal is kept with the operation's text.
+    Rejected(Rejection),
+    /// It states a fact: an event is written.
+    Accepted {
+        /// The event that it corrects or retracts, as resolved.
+        corrects: Option<EventId>,
+        /// What the server remarks.
+        flags: Vec<Flag>,
+    },
+    /// It takes back what never was: only the closing is written.
+    NothingToRetract,
+}
+
+/// Whether an operation can be judged together with others: it names no other one.
+pub(crate) fn stands_alone(operation: &Operation) -> bool {
+    operation.supersedes.is_empty()
+        && operation
+            .event()
+            .is_none_or(|event| event.corrects.is_none())
+}
+
+/// Rules 2 and 3: an operation that is known, and a journal that was forked.
+pub(crate) fn known_before(
+    received: &Received,
+    known: &mut Known,
+    bench: &Bench,
+) -> Option<Verdict> {
+    let (sealed, operation) = (&received.sealed, &received.operation);
+    if let Some(earlier) = known.operations.get(&operation.op_id) {
+        if let KnownState::Closed { .. } = earlier.state {
+            let message = "an amendment or discard has taken its place";
+            let rejection = Rejection::new(code::SUPERSEDED, message);
+            return Some(Verdict::Said(Outcome::Rejected(rejection)));
+        }
+        if let Some(known_hash) = earlier.hash.filter(|hash| *hash != sealed.hash) {
+            return Some(Verdict::Said(Outcome::OpIdReused { known_hash }));
+        }
+        if let KnownState::Accepted { seq } = earlier.state {
+            return Some(match seq {
+                0 => Verdict::Repeated,
+                seq => Verdict::Said(Outcome::Duplicate { seq }),
+            });
+        }
+    }
+    if operation.incarnation != bench.incarnation {
+        return None;
+    }
+    let taken = known.sequences.get(&operation.device_seq);
+    if taken.is_some_and(|hash| *hash != sealed.hash) {
+        known.forked_at.get_or_insert(operation.device_seq);
+    }
+    // What follows a fork in its journal forks with it, so that the order of capture holds.
+    let at = known.forked_at?;
+    Some(Verdict::Said(Outcome::Forked { at }))
+}
+
+/// Rule 4: what an event must be whatever stands around it.
+pub(crate) fn admissible(event: &Event, known: &Known, bench: &Bench) -> Option<Verdict> {
+    if let Err(violations) = validate(event) {
+        return Some(Verdict::Rejected(violations.into()));
+    }
+    if !known.vehicles.contains(&event.vehicle_id) {
+        let message = "there is no such vehicle";
+        return Some(reject(code::UNKNOWN_VEHICLE, message, Some("vehicle_id")));
+    }
+    if bench.caller.role < Role::Technician {
+        return Some(reject(code::FORBIDDEN, "a viewer cannot capture", None));
+    }
+    if known.events.contains_key(&event.id) {
+        let message = "another event already has this id";
+        return Some(reject(code::EVENT_ID_TAKEN, message, Some("id")));
+    }
+    None
+}
+
+/// What an operation means to replace.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Superseded {
+    /// The newest of them that is in the log: this one becomes its correction.
+    pub(crate) event: Option<EventId>,
+    /// Those that are not, to be closed for ever.
+    pub(crate) open: Vec<OpId>,
+}
+
+/// Rule 5: which of the superseded operations is meant, and which are closed.
+pub(crate) fn superseded(operation: &Operation, known: &Known) -> Superseded {
+    let mut found = Superseded::default();
+    for op_id in &operation.supersedes {
+        let state = known.operations.get(op_id).map(|op| op.state);
+        match state {
+            Some(KnownState::Accepted { .. }) => {
+                let event = EventId::from(*op_id);
+                if found.event.is_none() && known.events.contains_key(&event) {
+                    found.event = Some(event);
+                }
+            }
+            None | Some(KnownState::Rejected) if !found.open.contains(op_id) => {
+                found.open.push(*op_id);
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Rule 6: the event that a correction names, where it does not name what it supersedes.
+///
+/// # Errors
+/// The verdict, where that question already decides.
+pub(crate) fn named(operation: &Operation, known: &Known) -> Result<Option<EventId>, Verdict> {
+    match operation.parent() {
+        Some(named) => follow_corrected(named, operation.op_id, known).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The event that a correction names, or what took its place.
+fn follow_corrected(named: EventId, by: OpId, known: &Known) -> Result<EventId, Verdict> {
+    let refused = || {
+        let message = "the event that this one corrects was itself refused or taken back";
+        reject(code::PARENT_REJECTED, message, Some("corrects"))
+    };
+    let mut at = named;
+    for _ in 0..CHAIN_LENGTH_MAX {
+        if known.events.contains_key(&at) {
+            return Ok(at);
+        }
+        match known.operations.get(&at.into()).map(|op| op.state) {
+            Some(KnownState::Closed { by: next }) if next != by => at = next.into(),
+            Some(_) => return Err(refused()),
+            None => return Err(Verdict::Said(Outcome::Waiting { parent: at })),
+        }
+    }
+    Err(refused())
+}
+
+/// The rest of rule 4 and of rule 6, once the target is known: whose event it is, and of which
+/// vehicle.
+pub(crate) fn may_correct(
+    event: &Event,
+    corrects: EventId,
+    known: &Known,
+    bench: &Bench,
+) -> Option<Verdict> {
+    let target = known.events.get(&corrects)?;
+    if target.vehicle_id != event.vehicle_id {
+        let message = "it corrects an event of another vehicle";
+        return Some(reject(code::UNKNOWN_VEHICLE, message, Some("corrects")));
+    }
+    let own = target.user_id == Some(bench.caller.user_id);
+    if event.is_retraction() && !own && bench.caller.role < Role::Manager {
+        let message = "only a manager takes back what someone else captured";
+        return Some(reject(code::FORBIDDEN, message, None));
+    }
+    None
+}
+
+/// Rules 7 and 8 for an operation that corrects nothing; an accepted reading joins the timeline.
+pub(crate) fn state(event: &Event, place: usize, known: &mut Known, bench: &Bench) -> Verdict {
+    if let Some(reading) = reading_of(event, place, bench) {
+        let timeline = known.timelines.entry(event.vehicle_id).or_default();
+        let (before, after) = timeline.around(&reading);
+        if let Err(contradiction) = odometer::judge(&reading, before, after) {
+            return out_of_order(event, &contradiction, reading.miles);
+        }
+        timeline.insert(reading);
+    }
+    accept(event, None, bench)
+}
+
+/// Rules 7 and 8 for a correction or retraction: the timeline that it would produce.
+pub(crate) fn correct(
+    event: &Event,
+    corrects: EventId,
+    place: usize,
+    known: &mut Known,
+    bench: &Bench,
+) -> Verdict {
+    let (old, new) = reading_change(event, corrects, place, known, bench);
+    if old != new && !odometer::is_override(event) {
+        let timeline = known.timelines.entry(event.vehicle_id).or_default();
+        if let Some(old) = &old {
+            timeline.remove(old);
+        }
+        let judged = match (&new, &old) {
+            (Some(new), _) => {
+                let (before, after) = timeline.around(new);
+                odometer::judge(new, before, after)
+            }
+            (None, Some(old)) => {
+                let (before, after) = timeline.around(old);
+                odometer::judge_removal(before, after)
+            }
+            (None, None) => Ok(()),
+        };
+        if let Err(contradiction) = judged {
+            let miles = new.or(old).map_or(0, |reading| reading.miles);
+            return out_of_order(event, &contradiction, miles);
+        }
+    }
+    accept(event, Some(corrects), bench)
+}
+
+/// The reading that the corrected family states now, and the one it would state.
+pub(crate) fn reading_change(
+    event: &Event,
+    corrects: EventId,
+    place: usize,
+    known: &Known,
+    bench: &Bench,
+) -> (Option<Reading>, Option<Reading>) {
+    let grown = known.family.with(FamilyMember {
+        event_id: event.id,
+        seq: UNNUMBERED + place as u64,
+        corrects: Some(corrects),
+        is_retraction: event.is_retraction(),
+        reading: reading_of(event, place, bench),
+    });
+    (known.family.reading(), grown.reading())
+}
+
+/// The reading that an event states; one from far ahead counts when it is received.
+pub(crate) fn reading_of(event: &Event, place: usize, bench: &Bench) -> Option<Reading> {
+    let ahead = is_clock_ahead(event.occurred_at, bench.now);
+    let at = if ahead { bench.now } else { event.occurred_at };
+    Reading::of(event, at, UNNUMBERED + place as u64)
+}
+
+fn accept(event: &Event, corrects: Option<EventId>, bench: &Bench) -> Verdict {
+    let mut flags = Vec::new();
+    if is_clock_ahead(event.occurred_at, bench.now) {
+        flags.push(Flag::ClockAhead);
+    }
+    Verdict::Accepted { corrects, flags }
+}
+
+fn out_of_order(event: &Event, contradiction: &OutOfOrder, miles: i64) -> Verdict {
+    let message = if event.is_retraction() {
+        let neighbour = contradiction.neighbour().miles;
+        format!("without it {miles} and {neighbour} contradict each other; amend one of them")
+    } else {
+        contradiction.message(miles)
+    };
+    let mut rejection = Rejection::new(code::ODOMETER_OUT_OF_ORDER, message).field("miles");
+    rejection.neighbour = Some(contradiction.neighbour());
+    Verdict::Rejected(rejection)
+}
+
+fn reject(code: &str, message: &str, field: Option<&str>) -> Verdict {
+    let rejection = Rejection::new(code, message);
+    Verdict::Rejected(match field {
+        Some(field) => rejection.field(field),
+        None => rejection,
+    })
+}
+
+/// The device belongs to someone else of the tenant; the text is kept, the operation is not.
+pub(crate) fn foreign_device() -> Verdict {
+    let message = "this device is someone else's; sign in as them to send it";
+    let rejection = Rejection::new(code::WRONG_IDENTITY, message).field("device_id");
+    Verdict::Said(Outcome::Rejected(rejection))
+}
+
+/// A body that is no event.
+pub(crate) fn unsupported() -> Verdict {
+    let message = "this server does not know this kind of operation yet";
+    reject(code::UNSUPPORTED, message, None)
+}
+
+/// Takes a verdict into what is known, for the operations after it.
+pub(crate) fn remember(received: &Received, verdict: &Verdict, known: &mut Known, bench: &Bench) {
+    let (sealed, operation) = (&received.sealed, &received.operation);
+    let state = match verdict {
+        Verdict::Accepted { .. } | Verdict::NothingToRetract => KnownState::Accepted { seq: 0 },
+        Verdict::Rejected(_) => KnownState::Rejected,
+        Verdict::Said(_) | Verdict::Repeated => return,
+    };
+    known
+        .operations
+        .entry(operation.op_id)
+        .or_insert(KnownOperation {
+            hash: Some(sealed.hash),
+            state,
+        })
+        .state = state;
+    if operation.incarnation == bench.incarnation {
+        known
+            .sequences
+            .entry(operation.device_seq)
+            .or_insert(sealed.hash);
+    }
+}
+
+/// The vehicle that an operation is about.
+pub(crate) fn vehicle_of(operation: &Operation) -> Option<VehicleId> {
+    operation.event().map(|event| event.vehicle_id)
+}

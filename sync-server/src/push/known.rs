@@ -1,0 +1,149 @@
+//! What is known that bears on a batch: rows of the database, and what the batch itself has
+//! already added to them.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use motomind_protocol::effective::{Member, effective};
+use motomind_protocol::odometer::Reading;
+use motomind_protocol::{EventId, Hash, Millis, OpId, UserId, VehicleId};
+
+/// Everything the judge may look at.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    /// Operations by id: those offered again, superseded or corrected.
+    pub(crate) operations: HashMap<OpId, KnownOperation>,
+    /// Hashes by `device_seq`, within the incarnation that sends.
+    pub(crate) sequences: HashMap<u64, Hash>,
+    /// The first sequence of this batch that another journal has used.
+    pub(crate) forked_at: Option<u64>,
+    /// Live vehicles of the tenant, locked.
+    pub(crate) vehicles: HashSet<VehicleId>,
+    /// Events by id: those corrected, and those in the way of a new one.
+    pub(crate) events: HashMap<EventId, KnownEvent>,
+    /// Effective readings of each vehicle around the new ones.
+    pub(crate) timelines: HashMap<VehicleId, Timeline>,
+    /// The family of the event that the operation corrects.
+    pub(crate) family: Family,
+}
+
+/// An operation that the server has heard of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KnownOperation {
+    /// Absent for one that was closed before it arrived.
+    pub(crate) hash: Option<Hash>,
+    /// What became of it.
+    pub(crate) state: KnownState,
+}
+
+/// What became of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KnownState {
+    /// In the log.
+    Accepted {
+        /// Its sequence; 0 while this batch's are not numbered.
+        seq: u64,
+    },
+    /// Refused; it may be offered again.
+    Rejected,
+    /// Closed for ever by an amendment or discard.
+    Closed {
+        /// What took its place.
+        by: OpId,
+    },
+}
+
+/// An event in the tenant's timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KnownEvent {
+    /// Its vehicle.
+    pub(crate) vehicle_id: VehicleId,
+    /// Who captured it, where that is known.
+    pub(crate) user_id: Option<UserId>,
+}
+
+/// Effective readings of one vehicle, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Timeline(BTreeMap<(Millis, u64), Reading>);
+
+impl Timeline {
+    /// Adds an effective reading.
+    pub(crate) fn insert(&mut self, reading: Reading) {
+        self.0.insert(reading.order(), reading);
+    }
+
+    /// Takes a reading away.
+    pub(crate) fn remove(&mut self, reading: &Reading) {
+        self.0.remove(&reading.order());
+    }
+
+    /// The readings before and after a place.
+    pub(crate) fn around(&self, reading: &Reading) -> (Option<&Reading>, Option<&Reading>) {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let place = reading.order();
+        let before = self.0.range(..place).next_back();
+        let after = self.0.range((Excluded(place), Unbounded)).next();
+        (
+            before.map(|(_, reading)| reading),
+            after.map(|(_, reading)| reading),
+        )
+    }
+}
+
+/// An event, its corrections, and what was retracted of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Family {
+    /// The first event of the chain.
+    pub(crate) root: Option<EventId>,
+    /// Every event of it, the root and the retractions too.
+    pub(crate) members: Vec<FamilyMember>,
+}
+
+/// One event of a [`Family`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FamilyMember {
+    /// The event.
+    pub(crate) event_id: EventId,
+    /// Its sequence.
+    pub(crate) seq: u64,
+    /// The event it corrects or retracts.
+    pub(crate) corrects: Option<EventId>,
+    /// Whether it takes that event back.
+    pub(crate) is_retraction: bool,
+    /// The reading that it states.
+    pub(crate) reading: Option<Reading>,
+}
+
+impl Family {
+    /// The reading that counts, if one does.
+    pub(crate) fn reading(&self) -> Option<Reading> {
+        let root = self.root?;
+        let retracted = |event: EventId| {
+            self.members
+                .iter()
+                .any(|member| member.is_retraction && member.corrects == Some(event))
+        };
+        let member = |seq: u64, event_id: EventId| Member {
+            event_id,
+            seq,
+            retracted: retracted(event_id),
+        };
+        let corrections: Vec<Member> = self
+            .members
+            .iter()
+            .filter(|member| member.event_id != root && !member.is_retraction)
+            .map(|one| member(one.seq, one.event_id))
+            .collect();
+        let counts = effective(member(0, root), &corrections)?;
+        self.members
+            .iter()
+            .find(|member| member.event_id == counts)
+            .and_then(|member| member.reading)
+    }
+
+    /// The family with one more event in it.
+    pub(crate) fn with(&self, member: FamilyMember) -> Self {
+        let mut grown = self.clone();
+        grown.members.push(member);
+        grown
+    }
+}

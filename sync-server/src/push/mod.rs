@@ -1,0 +1,458 @@
+//! Judging a batch in one transaction.
+//!
+//! ```text
+//! read → lock device, then vehicles → judge and write piece by piece → number → keep outcomes
+//! ```
+//!
+//! A piece is either a run of operations that name no others, judged together from sets loaded at
+//! once, or a single one that corrects or supersedes. Should the database refuse a set, the whole
+//! batch is tried again one by one, so that the operation to blame is refused alone.
+
+mod judge;
+mod known;
+mod load;
+mod read;
+mod store;
+
+use std::collections::HashSet;
+
+use deadpool_postgres::Transaction;
+use motomind_protocol::wire::{OpOutcome, Outcome, Rejection};
+use motomind_protocol::{OpId, VehicleId, code};
+
+pub(crate) use judge::Bench;
+use judge::Verdict;
+use known::{Known, KnownOperation, KnownState};
+pub(crate) use read::Batch;
+use read::{Content, Item, Received};
+use store::{Numbers, Settled, Writes};
+
+use crate::App;
+use crate::error::Error;
+
+/// Attempts of one batch when other transactions are in the way.
+const ATTEMPTS_MAX: u32 = 4;
+
+/// What the caller is told.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    /// One for each operation, in order.
+    pub(crate) outcomes: Vec<OpOutcome>,
+    /// The tenant's newest sequence.
+    pub(crate) head: u64,
+}
+
+/// How the operations of a batch are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// Runs together.
+    Sets,
+    /// Each for itself, behind a savepoint.
+    OneByOne,
+}
+
+/// Judges a batch, again where other transactions got in the way.
+pub(crate) async fn take(app: &App, bench: &Bench, batch: &Batch) -> Result<Reply, Error> {
+    let mut mode = Mode::Sets;
+    let mut attempt = 1;
+    loop {
+        match attempt_once(app, bench, batch, mode).await {
+            Err(Error::Conflict(_)) if attempt < ATTEMPTS_MAX => attempt += 1,
+            Err(Error::Internal(why)) if mode == Mode::Sets => {
+                tracing::warn!(why, "a batch could not be written as a set; one by one");
+                mode = Mode::OneByOne;
+            }
+            Err(Error::Conflict(why)) => return Err(Error::Unavailable(why)),
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn attempt_once(app: &App, bench: &Bench, batch: &Batch, mode: Mode) -> Result<Reply, Error> {
+    let tenant = bench.caller.tenant_id;
+    let mut client = app.client().await?;
+    let mut transaction = crate::database::begin(&mut client, tenant).await?;
+    crate::log::counter(&transaction, tenant).await?;
+    let mut sitting = Sitting::new(bench, batch);
+    sitting.admit(&transaction).await?;
+    match mode {
+        Mode::Sets => sitting.judge_in_pieces(&transaction).await?,
+        Mode::OneByOne => sitting.judge_one_by_one(&mut transaction).await?,
+    }
+    let numbers = store::number(&transaction).await?;
+    let outcomes = sitting.conclude(&transaction, &numbers).await?;
+    let head = crate::log::counter(&transaction, tenant).await?.head;
+    transaction.commit().await?;
+    Ok(Reply {
+        outcomes,
+        head: head.unsigned_abs(),
+    })
+}
+
+/// One attempt at a batch.
+struct Sitting<'a> {
+    bench: &'a Bench,
+    batch: &'a Batch,
+    known: Known,
+    /// Set when the device belongs to someone else of the tenant.
+    foreign_device: bool,
+    /// One for each operation that has been judged.
+    verdicts: Vec<Option<Verdict>>,
+    /// What each operation has closed.
+    closed: Vec<Option<OpId>>,
+}
+
+impl<'a> Sitting<'a> {
+    fn new(bench: &'a Bench, batch: &'a Batch) -> Self {
+        Self {
+            bench,
+            batch,
+            known: Known::default(),
+            foreign_device: false,
+            verdicts: batch.items.iter().map(|_| None).collect(),
+            closed: vec![None; batch.items.len()],
+        }
+    }
+
+    /// Registers the device, locks its vehicles, and reads which of its sequences are taken.
+    async fn admit(&mut self, transaction: &Transaction<'_>) -> Result<(), Error> {
+        let Some(device) = self.batch.device_id else {
+            return Ok(());
+        };
+        let (bench, tenant) = (self.bench, self.bench.caller.tenant_id);
+        self.foreign_device = !load::admit_device(transaction, bench, device).await?;
+        let operations = self.batch.items.iter().filter_map(Item::received);
+        let vehicles: HashSet<VehicleId> = operations
+            .clone()
+            .filter_map(|received| judge::vehicle_of(&received.operation))
+            .collect();
+        let sequences: Vec<i64> = operations
+            .map(|received| store::signed(received.operation.device_seq))
+            .collect();
+        self.known.vehicles = load::lock_vehicles(transaction, tenant, &vehicles).await?;
+        let life = bench.incarnation;
+        let known = &mut self.known;
+        load::sequences(transaction, tenant, device, life, &sequences, known).await
+    }
+
+    async fn judge_in_pieces(&mut self, transaction: &Transaction<'_>) -> Result<(), Error> {
+        let batch = self.batch;
+        let mut run: Vec<usize> = Vec::new();
+        for (place, item) in batch.items.iter().enumerate() {
+            match item.received() {
+                Some(received) if judge::stands_alone(&received.operation) => run.push(place),
+                Some(received) => {
+                    self.judge_run(transaction, &std::mem::take(&mut run))
+                        .await?;
+                    self.judge_dependent(transaction, place, received).await?;
+                }
+                None => {}
+            }
+        }
+        self.judge_run(transaction, &run).await
+    }
+
+    async fn judge_one_by_one(&mut self, transaction: &mut Transaction<'_>) -> Result<(), Error> {
+        let batch = self.batch;
+        for (place, item) in batch.items.iter().enumerate() {
+            let Some(received) = item.received() else {
+                continue;
+            };
+            let savepoint = transaction.savepoint("operation").await?;
+            let judged = if judge::stands_alone(&received.operation) {
+                self.judge_run(&savepoint, &[place]).await
+            } else {
+                self.judge_dependent(&savepoint, place, received).await
+            };
+            match judged {
+                Ok(()) => savepoint.commit().await?,
+                Err(Error::Internal(why)) => {
+                    savepoint.rollback().await?;
+                    tracing::error!(why, op_id = ?item.op_id, "an operation could not be written");
+                    let message = "the server failed on this operation; it can be offered again";
+                    let rejection = Rejection::new(code::SERVER_FAULT, message);
+                    if let Some(op_id) = item.op_id {
+                        self.known.operations.remove(&op_id);
+                    }
+                    self.closed[place] = None;
+                    self.verdicts[place] = Some(Verdict::Rejected(rejection));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges operations that name no others, from sets loaded at once.
+    async fn judge_run(
+        &mut self,
+        transaction: &Transaction<'_>,
+        places: &[usize],
+    ) -> Result<(), Error> {
+        if places.is_empty() {
+            return Ok(());
+        }
+        let (bench, batch, tenant) = (self.bench, self.batch, self.bench.caller.tenant_id);
+        self.known.timelines.clear(); // what was written since is read again, numbered
+        let run: Vec<(usize, &Received)> = places
+            .iter()
+            .filter_map(|place| Some((*place, batch.items[*place].received()?)))
+            .collect();
+        let ids: Vec<_> = run.iter().map(|(_, one)| one.operation.op_id.0).collect();
+        load::operations(transaction, tenant, &ids, &mut self.known).await?;
+        let readings: Vec<_> = run
+            .iter()
+            .filter_map(|(place, received)| {
+                let event = received.operation.event()?;
+                Some((event.vehicle_id, judge::reading_of(event, *place, bench)?))
+            })
+            .collect();
+        load::neighbours(transaction, tenant, &readings, &mut self.known).await?;
+
+        let mut writes = Writes::default();
+        for (place, received) in run {
+            let verdict = self.judge_alone(place, received);
+            if let Verdict::Accepted { .. } = verdict {
+                writes.events.push((received, None));
+            }
+            judge::remember(received, &verdict, &mut self.known, bench);
+            self.verdicts[place] = Some(verdict);
+        }
+        writes.store(transaction, bench).await
+    }
+
+    fn judge_alone(&mut self, place: usize, received: &Received) -> Verdict {
+        if self.foreign_device {
+            return judge::foreign_device();
+        }
+        if let Some(verdict) = judge::known_before(received, &mut self.known, self.bench) {
+            return verdict;
+        }
+        let Some(event) = received.operation.event() else {
+            return judge::unsupported();
+        };
+        judge::admissible(event, &self.known, self.bench)
+            .unwrap_or_else(|| judge::state(event, place, &mut self.known, self.bench))
+    }
+
+    /// Judges an operation that corrects or supersedes another one.
+    async fn judge_dependent(
+        &mut self,
+        transaction: &Transaction<'_>,
+        place: usize,
+        received: &'a Received,
+    ) -> Result<(), Error> {
+        let (bench, tenant) = (self.bench, self.bench.caller.tenant_id);
+        self.known.timelines.clear();
+        load::chain(transaction, tenant, received, &mut self.known).await?;
+        let mut writes = Writes::default();
+        let verdict = self
+            .judge_against_target(transaction, place, received, &mut writes)
+            .await?;
+        if let Verdict::Accepted { corrects, .. } = &verdict {
+            writes.events.push((received, *corrects));
+        }
+        writes.store(transaction, bench).await?;
+        for (closed, by) in &writes.closed {
+            self.closed[place].get_or_insert(*closed);
+            let entry = self.known.operations.entry(*closed);
+            let closed = KnownState::Closed { by: *by };
+            entry
+                .or_insert(KnownOperation {
+                    hash: None,
+                    state: closed,
+                })
+                .state = closed;
+        }
+        judge::remember(received, &verdict, &mut self.known, bench);
+        self.verdicts[place] = Some(verdict);
+        Ok(())
+    }
+
+    async fn judge_against_target(
+        &mut self,
+        transaction: &Transaction<'_>,
+        place: usize,
+        received: &'a Received,
+        writes: &mut Writes<'a>,
+    ) -> Result<Verdict, Error> {
+        let (bench, tenant) = (self.bench, self.bench.caller.tenant_id);
+        if self.foreign_device {
+            return Ok(judge::foreign_device());
+        }
+        if let Some(verdict) = judge::known_before(received, &mut self.known, bench) {
+            return Ok(verdict);
+        }
+        let operation = &received.operation;
+        let Some(event) = operation.event() else {
+            return Ok(judge::unsupported());
+        };
+        let superseded = judge::superseded(operation, &self.known);
+        let close = |writes: &mut Writes<'_>, ids: &[OpId]| {
+            writes
+                .closed
+                .extend(ids.iter().map(|id| (*id, operation.op_id)));
+        };
+        if event.is_retraction() && !operation.supersedes.is_empty() && superseded.event.is_none() {
+            // Its sequence is that of a closing, so there is one even where all are closed.
+            let open = &superseded.open;
+            close(
+                writes,
+                if open.is_empty() {
+                    &operation.supersedes[..1]
+                } else {
+                    open
+                },
+            );
+            return Ok(Verdict::NothingToRetract);
+        }
+        if let Some(verdict) = judge::admissible(event, &self.known, bench) {
+            return Ok(verdict);
+        }
+        close(writes, &superseded.open);
+        let corrects = match superseded.event {
+            Some(event) => Some(event),
+            None => match judge::named(operation, &self.known) {
+                Ok(named) => named,
+                Err(verdict) => return Ok(verdict),
+            },
+        };
+        let Some(corrects) = corrects else {
+            if let Some(reading) = judge::reading_of(event, place, bench) {
+                let places = [(event.vehicle_id, reading)];
+                load::neighbours(transaction, tenant, &places, &mut self.known).await?;
+            }
+            return Ok(judge::state(event, place, &mut self.known, bench));
+        };
+        if let Some(verdict) = judge::may_correct(event, corrects, &self.known, bench) {
+            return Ok(verdict);
+        }
+        self.known.family = load::family(transaction, tenant, corrects).await?;
+        let (old, new) = judge::reading_change(event, corrects, place, &self.known, bench);
+        let places: Vec<_> = [old, new]
+            .into_iter()
+            .flatten()
+            .map(|reading| (event.vehicle_id, reading))
+            .collect();
+        load::neighbours(transaction, tenant, &places, &mut self.known).await?;
+        Ok(judge::correct(
+            event,
+            corrects,
+            place,
+            &mut self.known,
+            bench,
+        ))
+    }
+
+    /// Turns verdicts into outcomes and keeps them.
+    async fn conclude(
+        &self,
+        transaction: &Transaction<'_>,
+        numbers: &Numbers,
+    ) -> Result<Vec<OpOutcome>, Error> {
+        let mut outcomes = Vec::with_capacity(self.batch.items.len());
+        let mut settled = Vec::new();
+        for (place, item) in self.batch.items.iter().enumerate() {
+            let outcome = self.outcome(place, item, numbers)?;
+            self.keep(transaction, place, item, &outcome, &mut settled)
+                .await?;
+            outcomes.push(OpOutcome {
+                op_id: item.op_id,
+                outcome,
+            });
+        }
+        // An operation sent twice in one batch has one lasting outcome: the better one.
+        settled.sort_by_key(|one| (one.sealed.op_id, one.seq.is_none()));
+        settled.dedup_by_key(|one| one.sealed.op_id);
+        store::settle(transaction, self.bench.caller.tenant_id, &settled).await?;
+        Ok(outcomes)
+    }
+
+    fn outcome(&self, place: usize, item: &Item, numbers: &Numbers) -> Result<Outcome, Error> {
+        let numbered = |kind: &str, id: uuid::Uuid| {
+            let seq = numbers.get(&(kind.to_string(), id)).copied();
+            seq.ok_or_else(|| Error::Internal(format!("{kind} {id} got no sequence")))
+        };
+        match &item.content {
+            Content::Refused(rejection) | Content::Quarantined(_, _, rejection) => {
+                return Ok(Outcome::Rejected(rejection.clone()));
+            }
+            Content::Operation(_) => {}
+        }
+        let id = item.op_id.map_or_else(uuid::Uuid::nil, |op| op.0);
+        match &self.verdicts[place] {
+            Some(Verdict::Said(outcome)) => Ok(outcome.clone()),
+            Some(Verdict::Rejected(rejection)) => Ok(Outcome::Rejected(rejection.clone())),
+            Some(Verdict::Accepted { flags, .. }) => Ok(Outcome::Accepted {
+                seq: numbered("event", id)?,
+                flags: flags.clone(),
+            }),
+            Some(Verdict::NothingToRetract) => Ok(Outcome::Accepted {
+                seq: self.closing_seq(place, numbers)?,
+                flags: Vec::new(),
+            }),
+            Some(Verdict::Repeated) => {
+                let first = self
+                    .batch
+                    .items
+                    .iter()
+                    .position(|one| one.op_id == item.op_id);
+                let seq = match first {
+                    Some(first) if first < place => {
+                        match self.outcome(first, &self.batch.items[first], numbers)? {
+                            Outcome::Accepted { seq, .. } => Some(seq),
+                            _ => numbers.get(&("event".to_string(), id)).copied(),
+                        }
+                    }
+                    _ => None,
+                };
+                let seq = seq.ok_or_else(|| Error::Internal(format!("{id} was not first")))?;
+                Ok(Outcome::Duplicate { seq })
+            }
+            None => Err(Error::Internal(format!("{id} was not judged"))),
+        }
+    }
+
+    fn closing_seq(&self, place: usize, numbers: &Numbers) -> Result<u64, Error> {
+        let closed = self.closed[place];
+        closed
+            .and_then(|closed| numbers.get(&("closed".to_string(), closed.0)).copied())
+            .ok_or_else(|| Error::Internal("a closing got no sequence".into()))
+    }
+
+    async fn keep<'b>(
+        &self,
+        transaction: &Transaction<'_>,
+        place: usize,
+        item: &'b Item,
+        outcome: &Outcome,
+        settled: &mut Vec<Settled<'b>>,
+    ) -> Result<(), Error> {
+        let device = self.batch.device_id;
+        let (sealed, operation) = match &item.content {
+            Content::Operation(received) => (&received.sealed, Some(&received.operation)),
+            Content::Quarantined(sealed, operation, _) => (sealed, operation.as_deref()),
+            Content::Refused(_) => return Ok(()),
+        };
+        if matches!(outcome, Outcome::Rejected(_) | Outcome::OpIdReused { .. }) {
+            store::quarantine(transaction, self.bench, device, sealed, outcome).await?;
+        }
+        let judged = !matches!(
+            self.verdicts[place],
+            Some(Verdict::Said(_) | Verdict::Repeated)
+        );
+        let seq = match outcome {
+            Outcome::Accepted { seq, .. } => Some(*seq),
+            Outcome::Rejected(_) => None,
+            _ => return Ok(()),
+        };
+        if let Some(operation) = operation.filter(|_| judged) {
+            settled.push(Settled {
+                sealed,
+                operation,
+                seq,
+            });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,342 @@
+//! Writing what the judge decided, set by set.
+
+use std::collections::HashMap;
+
+use deadpool_postgres::Transaction;
+use motomind_protocol::wire::Outcome;
+use motomind_protocol::{DeviceId, EventId, OpId, Operation, SealedOperation, TenantId};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::judge::Bench;
+use super::read::Received;
+use crate::error::Error;
+
+/// `fix_absent` as the table holds it, characters; the event's body keeps the whole.
+const FIX_ABSENT_CHARS_MAX: usize = 64;
+
+/// What is to be written of a piece of a batch.
+#[derive(Debug, Default)]
+pub(crate) struct Writes<'a> {
+    /// Operations that state a fact, each with the event that it corrects.
+    pub(crate) events: Vec<(&'a Received, Option<EventId>)>,
+    /// Ids closed for ever, each with what closed it.
+    pub(crate) closed: Vec<(OpId, OpId)>,
+}
+
+impl Writes<'_> {
+    /// Writes it all.
+    pub(crate) async fn store(
+        &self,
+        transaction: &Transaction<'_>,
+        bench: &Bench,
+    ) -> Result<(), Error> {
+        for (op_id, by) in &self.closed {
+            close(transaction, bench.caller.tenant_id, *op_id, *by).await?;
+        }
+        if !self.events.is_empty() {
+            self.store_events(transaction, bench).await?;
+        }
+        Ok(())
+    }
+
+    async fn store_events(
+        &self,
+        transaction: &Transaction<'_>,
+        bench: &Bench,
+    ) -> Result<(), Error> {
+        let columns = EventColumns::of(&self.events)?;
+        let device = self
+            .events
+            .first()
+            .map(|(received, _)| received.operation.device_id.0);
+        let statement = transaction
+            .prepare_cached(
+                "INSERT INTO vehicle_events
+                   (tenant_id, id, vehicle_id, type, occurred_at, date, timezone, miles,
+                    total_minor, currency, vendor, notes, payload, fix, fix_absent, session_id,
+                    corrects, reason, body, received_at, op_id, device_id, user_id)
+                 SELECT $1, id, vehicle_id, type, from_epoch_ms(occurred_at), date, timezone, miles,
+                        total_minor, currency, vendor, notes, json_projection(payload),
+                        json_projection(fix), fix_absent, session_id,
+                        corrects, reason, body, from_epoch_ms($2), id, $3, $4
+                 FROM unnest($5::uuid[], $6::uuid[], $7::text[], $8::bigint[], $9::date[],
+                             $10::text[], $11::int[], $12::bigint[], $13::text[], $14::text[],
+                             $15::text[], $16::text[], $17::text[], $18::text[], $19::uuid[],
+                             $20::uuid[], $21::text[], $22::text[])
+                   AS e (id, vehicle_id, type, occurred_at, date, timezone, miles, total_minor,
+                         currency, vendor, notes, payload, fix, fix_absent, session_id, corrects,
+                         reason, body)",
+            )
+            .await?;
+        let caller = &bench.caller;
+        transaction
+            .execute(
+                &statement,
+                &[
+                    &caller.tenant_id.0,
+                    &bench.now,
+                    &device,
+                    &caller.user_id.0,
+                    &columns.id,
+                    &columns.vehicle_id,
+                    &columns.kind,
+                    &columns.occurred_at,
+                    &columns.date,
+                    &columns.timezone,
+                    &columns.miles,
+                    &columns.total_minor,
+                    &columns.currency,
+                    &columns.vendor,
+                    &columns.notes,
+                    &columns.payload,
+                    &columns.fix,
+                    &columns.fix_absent,
+                    &columns.session_id,
+                    &columns.corrects,
+                    &columns.reason,
+                    &columns.body,
+                ],
+            )
+            .await?;
+        Ok(())
+    }
+}
+
+/// Closes an id for ever and says so in the log.
+async fn close(
+    transaction: &Transaction<'_>,
+    tenant: TenantId,
+    op_id: OpId,
+    by: OpId,
+) -> Result<(), Error> {
+    let close = transaction
+        .prepare_cached(
+            "INSERT INTO operations AS o (tenant_id, op_id, outcome, superseded_by)
+             VALUES ($1, $2, 'closed', $3)
+             ON CONFLICT (tenant_id, op_id) DO UPDATE
+               SET outcome = 'closed', superseded_by = excluded.superseded_by
+               WHERE o.outcome = 'rejected'",
+        )
+        .await?;
+    let log = transaction
+        .prepare_cached("SELECT append_change('closed', $1, $2)")
+        .await?;
+    transaction
+        .execute(&close, &[&tenant.0, &op_id.0, &by.0])
+        .await?;
+    let data = serde_json::json!({"op_id": op_id, "by": by}).to_string();
+    transaction.query(&log, &[&op_id.0, &data]).await?;
+    Ok(())
+}
+
+/// The sequences that this transaction's changes got, by kind and id.
+pub(crate) type Numbers = HashMap<(String, Uuid), u64>;
+
+/// Numbers what this transaction has appended to the tenant's log. The counter is locked from here
+/// to the commit: the last of all locks.
+pub(crate) async fn number(transaction: &Transaction<'_>) -> Result<Numbers, Error> {
+    let statement = transaction
+        .prepare_cached("SELECT kind, entity_id, seq FROM number_changes()")
+        .await?;
+    let rows = transaction.query(&statement, &[]).await?;
+    let numbered = rows.iter().map(|row| {
+        let seq: i64 = row.get(2);
+        ((row.get(0), row.get(1)), seq.unsigned_abs())
+    });
+    Ok(numbered.collect())
+}
+
+/// An operation's lasting outcome, as it is kept.
+#[derive(Debug)]
+pub(crate) struct Settled<'a> {
+    /// Its id and hash.
+    pub(crate) sealed: &'a SealedOperation,
+    /// What it said.
+    pub(crate) operation: &'a Operation,
+    /// Its sequence; absent for a refused one.
+    pub(crate) seq: Option<u64>,
+}
+
+/// Keeps id, hash and outcome of operations for good.
+pub(crate) async fn settle(
+    transaction: &Transaction<'_>,
+    tenant: TenantId,
+    settled: &[Settled<'_>],
+) -> Result<(), Error> {
+    if settled.is_empty() {
+        return Ok(());
+    }
+    let statement = transaction
+        .prepare_cached(
+            "INSERT INTO operations AS o (tenant_id, op_id, hash, outcome, seq, device_id,
+                                          incarnation, device_seq, user_id)
+             SELECT $1, op_id, hash, CASE WHEN seq IS NULL THEN 'rejected' ELSE 'accepted' END,
+                    seq, device_id, incarnation, device_seq, user_id
+             FROM unnest($2::uuid[], $3::bytea[], $4::bigint[], $5::uuid[], $6::uuid[],
+                         $7::bigint[], $8::uuid[])
+               AS s (op_id, hash, seq, device_id, incarnation, device_seq, user_id)
+             ON CONFLICT (tenant_id, op_id) DO UPDATE
+               SET outcome = excluded.outcome, seq = excluded.seq
+               WHERE o.outcome = 'rejected' AND o.hash = excluded.hash",
+        )
+        .await?;
+    let ids: Vec<Uuid> = settled.iter().map(|one| one.sealed.op_id.0).collect();
+    let hashes: Vec<&[u8]> = settled.iter().map(|one| &one.sealed.hash.0[..]).collect();
+    let seqs: Vec<Option<i64>> = settled.iter().map(|one| one.seq.map(signed)).collect();
+    let devices: Vec<Uuid> = settled
+        .iter()
+        .map(|one| one.operation.device_id.0)
+        .collect();
+    let lives: Vec<Uuid> = settled
+        .iter()
+        .map(|one| one.operation.incarnation.0)
+        .collect();
+    let places: Vec<i64> = settled
+        .iter()
+        .map(|one| signed(one.operation.device_seq))
+        .collect();
+    let users: Vec<Uuid> = settled.iter().map(|one| one.operation.user_id.0).collect();
+    transaction
+        .execute(
+            &statement,
+            &[
+                &tenant.0, &ids, &hashes, &seqs, &devices, &lives, &places, &users,
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Keeps a refused operation whole, with the latest reason.
+pub(crate) async fn quarantine(
+    transaction: &Transaction<'_>,
+    bench: &Bench,
+    device: Option<DeviceId>,
+    sealed: &SealedOperation,
+    outcome: &Outcome,
+) -> Result<(), Error> {
+    let code = match outcome {
+        Outcome::Rejected(rejection) => projected(&rejection.code),
+        _ => "op_id_reused".to_string(),
+    };
+    let verdict = projected(&serde_json::to_string(outcome)?);
+    let statement = transaction
+        .prepare_cached(
+            "INSERT INTO rejected_operations AS r (tenant_id, op_id, hash, text, code, rejection,
+                                                   device_id, user_id)
+             VALUES ($1, $2, $3, $4, $5, json_projection($6), $7, $8)
+             ON CONFLICT (tenant_id, op_id, hash) DO UPDATE
+               SET code = excluded.code, rejection = excluded.rejection, last_at = now(),
+                   attempts = r.attempts + 1",
+        )
+        .await?;
+    let caller = &bench.caller;
+    transaction
+        .execute(
+            &statement,
+            &[
+                &caller.tenant_id.0,
+                &sealed.op_id.0,
+                &&sealed.hash.0[..],
+                &sealed.text.as_bytes(),
+                &code,
+                &verdict,
+                &device.map(|device| device.0),
+                &caller.user_id.0,
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Sequences beyond what Postgres counts are none that this server gave.
+pub(crate) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The events of a piece, column by column. Texts lose NUL here, which Postgres cannot hold; the
+/// body has it escaped.
+#[derive(Default)]
+struct EventColumns<'a> {
+    id: Vec<Uuid>,
+    vehicle_id: Vec<Uuid>,
+    kind: Vec<String>,
+    occurred_at: Vec<i64>,
+    date: Vec<chrono::NaiveDate>,
+    timezone: Vec<&'a str>,
+    miles: Vec<Option<i32>>,
+    total_minor: Vec<Option<i64>>,
+    currency: Vec<Option<&'a str>>,
+    vendor: Vec<Option<String>>,
+    notes: Vec<Option<String>>,
+    payload: Vec<String>,
+    fix: Vec<Option<String>>,
+    fix_absent: Vec<Option<String>>,
+    session_id: Vec<Option<Uuid>>,
+    corrects: Vec<Option<Uuid>>,
+    reason: Vec<Option<String>>,
+    body: Vec<&'a str>,
+}
+
+impl<'a> EventColumns<'a> {
+    fn of(accepted: &[(&'a Received, Option<EventId>)]) -> Result<Self, Error> {
+        let mut columns = Self::default();
+        for (received, corrects) in accepted {
+            columns.push(received, *corrects)?;
+        }
+        Ok(columns)
+    }
+
+    fn push(&mut self, received: &'a Received, corrects: Option<EventId>) -> Result<(), Error> {
+        let Some(event) = received.operation.event() else {
+            return Err(Error::Internal("an accepted operation has no event".into()));
+        };
+        self.id.push(event.id.0);
+        self.vehicle_id.push(event.vehicle_id.0);
+        self.kind.push(projected(&event.kind));
+        self.occurred_at.push(event.occurred_at);
+        self.date.push(event.date);
+        self.timezone.push(&event.timezone);
+        self.miles
+            .push(event.miles.and_then(|miles| i32::try_from(miles).ok()));
+        self.total_minor.push(event.total_minor);
+        self.currency.push(event.currency.as_deref());
+        self.vendor.push(event.vendor.as_deref().map(projected));
+        self.notes.push(event.notes.as_deref().map(projected));
+        self.payload.push(serde_json::to_string(&event.payload)?);
+        let fix = event.fix.as_ref().map(serde_json::to_string);
+        self.fix.push(fix.transpose()?);
+        self.fix_absent.push(match &event.fix_absent {
+            Some(absence) => serde_json::to_value(absence)?
+                .as_str()
+                .map(|name| projected(name).chars().take(FIX_ABSENT_CHARS_MAX).collect()),
+            None => None,
+        });
+        self.session_id.push(event.session_id);
+        self.corrects.push(corrects.map(|event| event.0));
+        self.reason.push(event.reason.as_deref().map(projected));
+        self.body.push(event_text(&received.sealed)?);
+        Ok(())
+    }
+}
+
+fn projected(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+/// The event's own bytes within the sealed text, so that what devices pull is what was captured.
+fn event_text(sealed: &SealedOperation) -> Result<&str, Error> {
+    #[derive(Deserialize)]
+    struct Outer<'a> {
+        #[serde(borrow)]
+        body: HashMap<String, &'a RawValue>,
+    }
+    let outer: Outer<'_> = serde_json::from_str(&sealed.text)?;
+    outer
+        .body
+        .get("event")
+        .map(|raw| raw.get())
+        .ok_or_else(|| Error::Internal("an accepted operation has no event".into()))
+}
