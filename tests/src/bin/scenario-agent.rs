@@ -24,19 +24,43 @@ struct Command {
 #[derive(Deserialize)]
 #[serde(tag = "cmd", rename_all = "snake_case")]
 enum What {
-    Open { directory: PathBuf, identity: Option<Identity> },
+    Open {
+        directory: PathBuf,
+        identity: Option<Identity>,
+    },
     Close,
-    Token { token: Option<String> },
-    Capture { capture: Capture },
-    Amend { op_id: OpId, capture: Capture },
-    Discard { op_id: OpId, reason: String },
-    Retry { op_id: OpId },
-    Sync { url: String },
+    Token {
+        token: Option<String>,
+    },
+    Capture {
+        capture: Capture,
+    },
+    Amend {
+        op_id: OpId,
+        capture: Capture,
+    },
+    Discard {
+        op_id: OpId,
+        reason: String,
+    },
+    Retry {
+        op_id: OpId,
+    },
+    Sync {
+        url: String,
+    },
     Pending,
-    Timeline { vehicle: VehicleId, hidden: bool },
-    Vehicle { vehicle: VehicleId },
+    Timeline {
+        vehicle: VehicleId,
+        hidden: bool,
+    },
+    Vehicle {
+        vehicle: VehicleId,
+    },
     Status,
-    Export { everything: bool },
+    Export {
+        everything: bool,
+    },
     Verify,
 }
 
@@ -46,7 +70,9 @@ struct Refusal(Value);
 type Answer = Result<Value, Refusal>;
 
 fn main() -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let mut device = None;
     for line in std::io::stdin().lock().lines() {
         let answer = match serde_json::from_str(&line?) {
@@ -65,7 +91,11 @@ fn main() -> std::io::Result<()> {
 
 async fn answer(slot: &mut Option<Mutex<Device>>, command: Command) -> Answer {
     let now = command.now.unwrap_or_default();
-    if let What::Open { directory, identity } = command.what {
+    if let What::Open {
+        directory,
+        identity,
+    } = command.what
+    {
         let device = open(directory, identity, now)?;
         let who = device.identity();
         *slot = Some(Mutex::new(device));
@@ -75,7 +105,9 @@ async fn answer(slot: &mut Option<Mutex<Device>>, command: Command) -> Answer {
         *slot = None;
         return Ok(Value::Null);
     }
-    let device = slot.as_ref().ok_or_else(|| refusal("not_open", "open a directory first"))?;
+    let device = slot
+        .as_ref()
+        .ok_or_else(|| refusal("not_open", "open a directory first"))?;
     if let What::Sync { url } = command.what {
         return sync(device, &url, now).await;
     }
@@ -88,14 +120,21 @@ async fn answer(slot: &mut Option<Mutex<Device>>, command: Command) -> Answer {
         What::Capture { capture } => captured(device.capture(capture, now)),
         What::Amend { op_id, capture } => captured(device.amend(op_id, capture, now)),
         What::Discard { op_id, reason } => captured(device.discard(op_id, reason, now)),
-        What::Retry { op_id } => device.retry(op_id, now).map(|()| Value::Null).map_err(capture_refusal),
+        What::Retry { op_id } => device
+            .retry(op_id, now)
+            .map(|()| Value::Null)
+            .map_err(capture_refusal),
         What::Pending => Ok(json!(device.pending(now).map_err(store)?)),
         What::Timeline { vehicle, hidden } => timeline(&device, vehicle, hidden),
         What::Vehicle { vehicle } => Ok(json!(device.vehicle(vehicle).map_err(store)?)),
         What::Status => status(&device, now),
         What::Export { everything } => export(&device, everything, now),
         What::Verify => {
-            let broken = device.verify().map_err(store)?.err().map(|broken| format!("{broken:?}"));
+            let broken = device
+                .verify()
+                .map_err(store)?
+                .err()
+                .map(|broken| format!("{broken:?}"));
             Ok(json!({ "broken": broken }))
         }
         What::Open { .. } | What::Close | What::Sync { .. } => Ok(Value::Null),
@@ -105,7 +144,8 @@ async fn answer(slot: &mut Option<Mutex<Device>>, command: Command) -> Answer {
 fn open(directory: PathBuf, identity: Option<Identity>, now: Millis) -> Result<Device, Refusal> {
     let file = |name: &str| directory.join(name).display().to_string();
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(|error| refusal("no_entropy", error))?;
+    seed[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    seed[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
     let options = OpenOptions {
         journal: file("journal.db"),
         mirror: file("mirror.db"),
@@ -150,7 +190,9 @@ fn blocked_code(blocked: &Blocked) -> &'static str {
 }
 
 fn captured(result: Result<motomind_core::Captured, CaptureError>) -> Answer {
-    result.map(|captured| json!(captured)).map_err(capture_refusal)
+    result
+        .map(|captured| json!(captured))
+        .map_err(capture_refusal)
 }
 
 fn capture_refusal(error: CaptureError) -> Refusal {
@@ -179,7 +221,9 @@ fn timeline(device: &Device, vehicle: VehicleId, hidden: bool) -> Answer {
     let page = device.timeline(&query).map_err(store)?;
     let mut entries = json!(page.entries);
     for entry in entries.as_array_mut().into_iter().flatten() {
-        let record = entry["record_json"].as_str().and_then(|text| serde_json::from_str(text).ok());
+        let record = entry["record_json"]
+            .as_str()
+            .and_then(|text| serde_json::from_str(text).ok());
         entry["record"] = record.unwrap_or_default();
     }
     Ok(entries)
@@ -192,9 +236,15 @@ fn status(device: &Device, now: Millis) -> Answer {
 }
 
 fn export(device: &Device, everything: bool, now: Millis) -> Answer {
-    let scope = if everything { ExportScope::Everything } else { ExportScope::Unsettled };
+    let scope = if everything {
+        ExportScope::Everything
+    } else {
+        ExportScope::Unsettled
+    };
     let mut bytes = Vec::new();
-    device.export(scope, &mut bytes, now).map_err(|error| refusal("export", error))?;
+    device
+        .export(scope, &mut bytes, now)
+        .map_err(|error| refusal("export", error))?;
     Ok(json!({"text": String::from_utf8_lossy(&bytes)}))
 }
 

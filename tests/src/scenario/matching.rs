@@ -1,0 +1,88 @@
+//! Whether what was seen is what was expected.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// Explains the first difference, or nothing when `seen` is as expected.
+///
+/// An expected object asks for its own keys only; `null` asks that the key be absent or null;
+/// `"$present"` asks that it be anything else. A list asks for exactly its entries.
+#[must_use]
+pub fn difference(expected: &Value, seen: &Value, path: &str) -> Option<String> {
+    let differs = || Some(format!("{path}: expected {expected}, saw {seen}"));
+    match (expected, seen) {
+        (Value::String(word), seen) if word == "$present" => {
+            if seen.is_null() {
+                return differs();
+            }
+            None
+        }
+        (Value::Object(expected), Value::Object(seen)) => {
+            expected.iter().find_map(|(key, value)| {
+                let found = seen.get(key).unwrap_or(&Value::Null);
+                difference(value, found, &format!("{path}.{key}"))
+            })
+        }
+        (Value::Array(expected), Value::Array(found)) => {
+            if expected.len() != found.len() {
+                return Some(format!(
+                    "{path}: expected {} entries, saw {}: {seen}",
+                    expected.len(),
+                    found.len()
+                ));
+            }
+            let pairs = expected.iter().zip(found).enumerate();
+            pairs.into_iter().find_map(|(at, (expected, found))| {
+                difference(expected, found, &format!("{path}[{at}]"))
+            })
+        }
+        _ if expected == seen => None,
+        _ => differs(),
+    }
+}
+
+/// Replaces every id that the scenario has a name for by that name.
+pub fn name_ids(value: &mut Value, names: &BTreeMap<String, String>) {
+    match value {
+        Value::String(text) => {
+            if let Some(name) = names.get(text) {
+                text.clone_from(name);
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(|entry| name_ids(entry, names)),
+        Value::Object(map) => map.values_mut().for_each(|entry| name_ids(entry, names)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_object_asks_for_its_keys_and_a_list_for_its_length() {
+        let seen = json!([{"a": 1, "b": {"c": [1, 2]}, "d": null}]);
+        for expected in [
+            json!([{}]),
+            json!([{"a": 1}]),
+            json!([{"b": {"c": [1, 2]}, "x": null, "d": null, "a": "$present"}]),
+        ] {
+            assert_eq!(difference(&expected, &seen, ""), None, "{expected}");
+        }
+        for expected in [
+            json!([]),
+            json!([{"a": 2}]),
+            json!([{"a": null}]),
+            json!([{"b": {"c": [1]}}]),
+            json!([{"d": "$present"}]),
+            json!([{"x": "$present"}]),
+            json!([{}, {}]),
+            json!({}),
+        ] {
+            assert!(difference(&expected, &seen, "").is_some(), "{expected}");
+        }
+    }
+}
