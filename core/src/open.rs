@@ -111,6 +111,8 @@ fn give_key(conn: &Connection, key: &str) -> Result<(), OpenError> {
     if !cfg!(feature = "encryption") {
         return Err(OpenError::NoEncryption);
     }
+    // SQLCipher writes a wrong key to standard error otherwise; the caller gets it as an error.
+    conn.pragma_update(None, "cipher_log_level", "NONE")?;
     conn.pragma_update(None, "key", key)?;
     Ok(())
 }

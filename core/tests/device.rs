@@ -310,3 +310,31 @@ fn the_timeline_pages_by_key_and_filters() {
     };
     assert!(device.timeline(&none).unwrap().entries.is_empty());
 }
+
+#[test]
+fn a_journal_of_a_newer_app_is_left_alone() {
+    let dir = TempDir::new().unwrap();
+    let mut device = Device::open(options(&dir, 1)).unwrap();
+    device.capture(reading(100), NOW).unwrap();
+    drop(device);
+    let journal = dir.path().join("journal.db");
+    let set_version = |version: i64| {
+        let conn = rusqlite::Connection::open(&journal).unwrap();
+        conn.pragma_update(None, "user_version", version).unwrap();
+    };
+    set_version(99);
+    let refused = Device::open(options(&dir, 2));
+    assert!(matches!(
+        refused,
+        Err(OpenError::NewerSchema { found: 99, .. })
+    ));
+    set_version(1);
+    assert_eq!(
+        Device::open(options(&dir, 3))
+            .unwrap()
+            .pending(NOW)
+            .unwrap()
+            .len(),
+        1
+    );
+}
