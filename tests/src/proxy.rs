@@ -51,13 +51,20 @@ impl Proxy {
                     let cut = dice.permille(permille) && !heal.load(Ordering::Relaxed);
                     cut.then(|| dice.below(faults.within_bytes))
                 };
-                let limits =
-                    (limit(faults.request_cut_permille), limit(faults.reply_cut_permille));
+                let limits = (
+                    limit(faults.request_cut_permille),
+                    limit(faults.reply_cut_permille),
+                );
                 connections.spawn(relay(client, upstream, limits, count.clone()));
                 while connections.try_join_next().is_some() {}
             }
         });
-        Ok(Self { address, healed, cuts, task: task.abort_handle() })
+        Ok(Self {
+            address,
+            healed,
+            cuts,
+            task: task.abort_handle(),
+        })
     }
 
     /// `http://` and the address.
@@ -90,7 +97,9 @@ async fn relay(
     limits: (Option<u64>, Option<u64>),
     cuts: Arc<AtomicU64>,
 ) {
-    let Ok(server) = TcpStream::connect(upstream).await else { return };
+    let Ok(server) = TcpStream::connect(upstream).await else {
+        return;
+    };
     let (client_in, client_out) = client.into_split();
     let (server_in, server_out) = server.into_split();
     // Whichever direction ends or is cut first takes the connection with it.
@@ -110,7 +119,9 @@ async fn pump(
     let mut left = limit.unwrap_or(u64::MAX);
     let mut chunk = [0; CHUNK_BYTES];
     loop {
-        let Ok(read) = from.read(&mut chunk).await else { return false };
+        let Ok(read) = from.read(&mut chunk).await else {
+            return false;
+        };
         if read == 0 {
             return false;
         }

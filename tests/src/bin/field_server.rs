@@ -13,8 +13,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [listen, database_url, secret] = arguments.as_slice() else {
         return Err("field_server LISTEN DATABASE_URL SECRET".into());
     };
-    let mut settings =
-        Settings::new(listen.parse()?, database_url.clone(), secret.clone());
+    let mut settings = Settings::new(listen.parse()?, database_url.clone(), secret.clone());
     settings.rate_per_minute = 6_000_000;
     settings.rate_burst = 1_000_000;
     let running = serve::start(settings).await?;
