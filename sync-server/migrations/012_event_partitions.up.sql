@@ -34,9 +34,12 @@ GRANT EXECUTE ON FUNCTION move_default_events(regclass, date, date) TO motomind_
 
 SET LOCAL ROLE motomind_owner;
 -- Makes one year's partition and returns how many rows it took over; -1 when it was there already.
--- Called by whoever may act as the owner; writers wait while the default partition is locked.
+-- Called by whoever may act as the owner. Readers and writers of events wait while it works: one
+-- that waited for the default partition alone would find its row there refused. Locks are given up
+-- after half a second, before anyone's deadlock check looks, and asked for again by the caller: a
+-- queued exclusive lock stops everybody behind it.
 CREATE FUNCTION make_event_partition(year integer) RETURNS bigint
-    LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
+    LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp SET lock_timeout = '500ms' AS $$
 DECLARE
     part      text := 'vehicle_events_' || year;
     first_day date := make_date(year, 1, 1);
@@ -46,7 +49,11 @@ BEGIN
     IF to_regclass('public.' || part) IS NOT NULL THEN
         RETURN -1;
     END IF;
+    LOCK TABLE vehicles IN SHARE ROW EXCLUSIVE MODE;   -- the partition's foreign key needs it
     LOCK TABLE vehicle_events IN ACCESS EXCLUSIVE MODE;
+    IF to_regclass('public.' || part) IS NOT NULL THEN
+        RETURN -1;  -- made while we waited
+    END IF;
     EXECUTE format('CREATE TABLE public.%I (LIKE public.vehicle_events INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING CONSTRAINTS)', part);
     EXECUTE format('ALTER TABLE public.%I ADD CHECK (date >= %L AND date < %L)', part, first_day, end_day);
     EXECUTE format('GRANT SELECT, INSERT ON public.%I TO motomind_system', part);

@@ -8,12 +8,16 @@ use std::time::Instant;
 
 use chrono::{Datelike, NaiveDate};
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
 /// Years beyond the present one that have a partition.
 pub const YEARS_AHEAD: i32 = 2;
 
 /// Rows of one past year in the default partition from which on that year earns its own.
 pub const ADOPT_ROWS_MIN: i64 = 10_000;
+
+/// How often a partition's locks are asked for, half a second each.
+const LOCK_TRIES_MAX: u32 = 120;
 
 /// What a run did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,16 +53,7 @@ pub async fn maintain_partitions(
     years.dedup();
     let mut report = PartitionReport::default();
     for year in years {
-        let transaction = client.transaction().await?;
-        transaction
-            .batch_execute("SET LOCAL ROLE motomind_owner")
-            .await?;
-        let moved: i64 = transaction
-            .query_one("SELECT public.make_event_partition($1)", &[&year])
-            .await?
-            .get(0);
-        transaction.commit().await?;
-        if moved >= 0 {
+        if let Some(moved) = make_partition(client, year).await? {
             report.made.push((year, moved));
         }
     }
@@ -67,13 +62,51 @@ pub async fn maintain_partitions(
     Ok(report)
 }
 
+/// Makes one year's partition; the rows it took over, or `None` when it was there. The locks are
+/// asked for again when somebody held them too long: the wait for them is the pause between tries.
+async fn make_partition(
+    client: &mut Client,
+    year: i32,
+) -> Result<Option<i64>, tokio_postgres::Error> {
+    let mut tries = LOCK_TRIES_MAX;
+    loop {
+        let transaction = client.transaction().await?;
+        transaction
+            .batch_execute("SET LOCAL ROLE motomind_owner")
+            .await?;
+        let made = transaction
+            .query_one("SELECT public.make_event_partition($1)", &[&year])
+            .await;
+        match made {
+            Ok(row) => {
+                transaction.commit().await?;
+                return Ok(Some(row.get(0)).filter(|moved: &i64| *moved >= 0));
+            }
+            Err(error) => {
+                transaction.rollback().await?;
+                let busy = [
+                    SqlState::LOCK_NOT_AVAILABLE,
+                    SqlState::T_R_DEADLOCK_DETECTED,
+                ];
+                tries -= 1;
+                if tries == 0 || !error.code().is_some_and(|code| busy.contains(code)) {
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
 async fn resting_years(client: &mut Client) -> Result<Vec<(i32, i64)>, tokio_postgres::Error> {
     let transaction = client.transaction().await?;
     transaction
         .batch_execute("SET LOCAL ROLE motomind_owner")
         .await?;
     let rows = transaction
-        .query("SELECT year, rows FROM public.default_partition_years()", &[])
+        .query(
+            "SELECT year, rows FROM public.default_partition_years()",
+            &[],
+        )
         .await?;
     transaction.commit().await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
