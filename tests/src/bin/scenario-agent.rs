@@ -3,7 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::io::{BufRead as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use motomind_core::http::{Http, SyncEnd};
@@ -29,6 +29,10 @@ enum What {
         identity: Option<Identity>,
     },
     Close,
+    Copy {
+        from: PathBuf,
+        to: PathBuf,
+    },
     Token {
         token: Option<String>,
     },
@@ -105,6 +109,9 @@ async fn answer(slot: &mut Option<Mutex<Device>>, command: Command) -> Answer {
         *slot = None;
         return Ok(Value::Null);
     }
+    if let What::Copy { from, to } = command.what {
+        return copy(&from, &to).map_err(|error| refusal("storage", error));
+    }
     let device = slot
         .as_ref()
         .ok_or_else(|| refusal("not_open", "open a directory first"))?;
@@ -137,7 +144,7 @@ async fn answer(slot: &mut Option<Mutex<Device>>, command: Command) -> Answer {
                 .map(|broken| format!("{broken:?}"));
             Ok(json!({ "broken": broken }))
         }
-        What::Open { .. } | What::Close | What::Sync { .. } => Ok(Value::Null),
+        What::Open { .. } | What::Close | What::Copy { .. } | What::Sync { .. } => Ok(Value::Null),
     }
 }
 
@@ -169,12 +176,20 @@ fn open(directory: PathBuf, identity: Option<Identity>, now: Millis) -> Result<D
     })
 }
 
+fn copy(from: &Path, to: &Path) -> std::io::Result<Value> {
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(Value::Null)
+}
+
 async fn sync(device: &Mutex<Device>, url: &str, now: Millis) -> Answer {
     let http = Http::new(url).map_err(|error| refusal("no_client", error))?;
     let end = http.sync_once(device, || now).await.map_err(store)?;
     Ok(match end {
         SyncEnd::CaughtUp => json!({"end": "caught_up"}),
-        SyncEnd::Later(at) => json!({"end": "later", "at": at}),
+        SyncEnd::Later(at) => json!({"end": "later", "wait_ms": at - now}),
         SyncEnd::Blocked(blocked) => json!({"end": "blocked", "blocked": blocked_code(&blocked)}),
     })
 }

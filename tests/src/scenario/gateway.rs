@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
 use motomind_protocol::limits;
@@ -59,7 +59,11 @@ impl Gateway {
         let shared = Arc::new(Shared {
             network: Mutex::default(),
             upstream: Mutex::new(upstream.to_string()),
-            client: reqwest::Client::builder().no_gzip().build().unwrap(),
+            client: reqwest::Client::builder()
+                .no_gzip()
+                .no_proxy()
+                .build()
+                .unwrap(),
         });
         let router = Router::new().fallback(pass).with_state(shared.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -154,7 +158,7 @@ fn answer(status: u16, retry_after_s: Option<u32>) -> Response {
             .headers_mut()
             .insert(header::RETRY_AFTER, seconds.into());
     }
-    response
+    readable_by_pages(response)
 }
 
 fn fault() -> Response {
@@ -163,12 +167,22 @@ fn fault() -> Response {
         "status": 500, "code": "internal", "detail": "the server failed on this request",
     });
     let headers = [(header::CONTENT_TYPE, "application/problem+json")];
-    (
-        StatusCode::INTERNAL_SERVER_ERROR,
-        headers,
-        problem.to_string(),
-    )
-        .into_response()
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    readable_by_pages((status, headers, problem.to_string()).into_response())
+}
+
+/// A page sees what we answer ourselves as it would the server's.
+fn readable_by_pages(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        HeaderValue::from_static("*"),
+    );
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("retry-after"),
+    );
+    response
 }
 
 /// Whether a body says something, packed or not.

@@ -7,7 +7,8 @@ use serde_json::Value;
 /// Explains the first difference, or nothing when `seen` is as expected.
 ///
 /// An expected object asks for its own keys only; `null` asks that the key be absent or null;
-/// `"$present"` asks that it be anything else. A list asks for exactly its entries.
+/// `"$present"` asks that it be anything else, `{"$at_least": n}` and `{"$at_most": n}` for a number
+/// on that side of n. A list asks for exactly its entries.
 #[must_use]
 pub fn difference(expected: &Value, seen: &Value, path: &str) -> Option<String> {
     let differs = || Some(format!("{path}: expected {expected}, saw {seen}"));
@@ -17,6 +18,23 @@ pub fn difference(expected: &Value, seen: &Value, path: &str) -> Option<String> 
                 return differs();
             }
             None
+        }
+        (Value::Object(bounds), Value::Number(seen)) => {
+            let Some(seen) = seen.as_f64() else {
+                return differs();
+            };
+            let bound = |key: &str| bounds.get(key).and_then(Value::as_f64);
+            let low = bound("$at_least").is_some_and(|least| seen >= least);
+            let high = bound("$at_most").is_some_and(|most| seen <= most);
+            let held = [("$at_least", low), ("$at_most", high)];
+            let held = held
+                .iter()
+                .all(|(key, held)| *held || !bounds.contains_key(*key));
+            if held && !bounds.is_empty() {
+                None
+            } else {
+                differs()
+            }
         }
         (Value::Object(expected), Value::Object(seen)) => {
             expected.iter().find_map(|(key, value)| {
@@ -68,6 +86,7 @@ mod tests {
         for expected in [
             json!([{}]),
             json!([{"a": 1}]),
+            json!([{"a": {"$at_least": 1, "$at_most": 1}}]),
             json!([{"b": {"c": [1, 2]}, "x": null, "d": null, "a": "$present"}]),
         ] {
             assert_eq!(difference(&expected, &seen, ""), None, "{expected}");
@@ -76,6 +95,9 @@ mod tests {
             json!([]),
             json!([{"a": 2}]),
             json!([{"a": null}]),
+            json!([{"a": {"$at_least": 2}}]),
+            json!([{"a": {"$at_least": 0, "$at_most": 0}}]),
+            json!([{"a": {}}]),
             json!([{"b": {"c": [1]}}]),
             json!([{"d": "$present"}]),
             json!([{"x": "$present"}]),

@@ -85,7 +85,7 @@ impl Play<'_> {
             }
             Step::Revoke { device } => self.stage.revoke(self.device_ids[&device]).await,
             Step::Wait { minutes } => self.ahead_ms += minutes * 60_000,
-            Step::Copy { device, to } => self.copy(&device, &to),
+            Step::Copy { device, to } => return self.copy(&device, &to),
             Step::Kill { device } => self.agents.remove(&own(&device)).expect("it runs").kill(),
             Step::Close { device } => {
                 self.ask(&device, json!({"cmd": "close"}))?;
@@ -332,16 +332,16 @@ impl Play<'_> {
         difference(expect, &seen, "").map_or(Ok(()), |found| Err(format!("{found}\nin {seen}")))
     }
 
-    fn copy(&self, device: &str, to: &str) {
+    /// The files are the agent's own kind: it copies them.
+    fn copy(&self, device: &str, to: &str) -> Seen {
         assert!(
             !self.agents.contains_key(&own(device)),
             "{device} must not run"
         );
         let (from, to) = (self.directory(device), self.directory(to));
-        for entry in std::fs::read_dir(from).unwrap() {
-            let entry = entry.unwrap();
-            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-        }
+        let mut agent = Agent::start(self.program);
+        let reply = agent.call(&json!({"cmd": "copy", "from": from, "to": to}));
+        self.judge(reply, &Value::Null)
     }
 
     async fn moved(&mut self, start: bool) {

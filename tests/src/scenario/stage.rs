@@ -2,18 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use motomind_protocol::{AppMetadata, Claims, Identity, TenantId, UserId};
+use motomind_protocol::{Identity, TenantId, UserId};
 use motomind_server::serve::{self, Running};
-use motomind_server::settings::Settings;
 use serde_json::{Value, json};
 use tokio_postgres::{Config, NoTls};
 use uuid::Uuid;
 
 use super::script::Scenario;
-use crate::postgres::{Database, Postgres, role};
-
-/// What tokens are signed with.
-const SECRET: &str = "a secret that only scenarios know, long enough";
+use crate::postgres::{Database, Postgres};
+use crate::server;
 
 /// The world outside the devices.
 pub struct Stage {
@@ -77,8 +74,8 @@ impl Stage {
 
     /// Starts the server process's work on the database as it is.
     pub async fn start_server(&mut self) {
-        let listen = "127.0.0.1:0".parse().unwrap();
-        let settings = Settings::new(listen, self.database.url(role::SERVER), SECRET.into());
+        let mut settings = server::settings(&self.database);
+        settings.cors_origins = vec!["*".into()]; // agents may be web pages
         self.server = Some(serve::start(settings).await.expect("the server starts"));
     }
 
@@ -152,18 +149,9 @@ impl Stage {
     #[must_use]
     pub fn token(&self, user: &str, expires_in_s: i64) -> String {
         let (identity, role) = self.people[user];
-        let claims = Claims {
-            sub: identity.user_id,
-            exp: chrono::Utc::now().timestamp() + expires_in_s,
-            iss: None,
-            aud: Some("authenticated".into()),
-            role: Some("authenticated".into()),
-            app_metadata: AppMetadata {
-                tenant_id: identity.tenant_id,
-                role,
-            },
-        };
-        motomind_server::auth::mint(SECRET, &claims).unwrap()
+        let mut claims = server::claims(identity.tenant_id.0, identity.user_id.0, role);
+        claims.exp = chrono::Utc::now().timestamp() + expires_in_s;
+        motomind_server::auth::mint(server::SECRET, &claims).unwrap()
     }
 
     /// A vehicle's id.
