@@ -379,8 +379,8 @@ fn open() {
         micros(median(&mut times)) / 1e3
     );
     println!(
-        "memory of it, opened               {:8.1} MiB",
-        grown as f64 / 1024.0
+        "resident memory of the process     {:8.1} MiB",
+        resident_kib() as f64 / 1024.0
     );
     drop(device);
 }

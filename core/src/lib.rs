@@ -51,6 +51,7 @@ mod capture;
 mod device;
 mod error;
 mod export;
+mod fact;
 #[cfg(feature = "http")]
 pub mod http;
 mod ids;
@@ -65,12 +66,12 @@ mod sync;
 
 pub use motomind_protocol as protocol;
 
-pub use capture::{Capture, Captured, Clock};
 pub use device::{Changes, Device};
 pub use error::{CaptureError, OpenError, StoreError};
 pub use export::{
     EXPORT_VERSION, ExportError, ExportFooter, ExportHeader, ExportLine, ExportScope,
 };
+pub use fact::{Capture, Captured, Clock};
 pub use mirror::{PageKey, TimelineEntry, TimelinePage, TimelineQuery, VehicleEntry};
 pub use open::{DeviceIdentity, OpenOptions};
 pub use pending::{PendingItem, Status};

@@ -44,6 +44,7 @@ CREATE TABLE operations (
 CREATE INDEX operations_unsettled ON operations (pos)
   WHERE state NOT IN ('accepted', 'superseded');
 CREATE INDEX operations_accepted ON operations (seq) WHERE seq IS NOT NULL;
+CREATE INDEX operations_awaiting ON operations (pos) WHERE awaits IS NOT NULL;
 CREATE INDEX operations_superseding ON operations (supersedes) WHERE supersedes IS NOT NULL;
 
 CREATE TRIGGER operations_are_facts

@@ -52,7 +52,7 @@ pub(crate) fn reoffer_released(device: &mut Device, now: Millis) -> Result<(), S
 fn held(device: &Device) -> Result<Vec<Held>, StoreError> {
     let mut statement = device.conn.prepare_cached(
         "SELECT op_id, state, awaits, attempts FROM operations
-         WHERE state NOT IN ('accepted', 'superseded') AND awaits IS NOT NULL",
+         WHERE awaits IS NOT NULL ORDER BY pos",
     )?;
     let mut rows = statement.query([])?;
     let mut held = Vec::new();
