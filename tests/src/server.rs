@@ -197,6 +197,12 @@ impl Sender {
         self.outcomes(vec![operation]).await.remove(0)
     }
 
+    /// Seals an event and pushes it.
+    pub async fn send(&mut self, event: Event) -> Outcome {
+        let sealed = self.seal(event);
+        self.outcome(sealed).await
+    }
+
     /// Asks for a page.
     pub async fn pull_reply(&self, query: &str) -> Response {
         let path = format!("/v1/sync/pull{query}");
@@ -308,7 +314,6 @@ pub fn rejection(outcome: &Outcome) -> (&str, Option<&str>) {
 ///
 /// # Panics
 /// When the outcome is none.
-#[must_use]
 pub fn accepted(outcome: &Outcome) -> u64 {
     match outcome {
         Outcome::Accepted { seq, .. } => *seq,
