@@ -3,5 +3,7 @@
 pub mod dice;
 pub mod disk;
 pub mod postgres;
+pub mod proxy;
+pub mod scenario;
+pub mod server;
 pub mod sim;
-
