@@ -348,11 +348,15 @@ pub fn begin_rebuild(conn: &Connection, generation: i64) -> Result<(), StoreErro
 /// # Errors
 /// [`StoreError`] as SQLite reports it.
 pub fn finish_rebuild(conn: &Connection) -> Result<(), StoreError> {
+    // Families as they are before rows go: one that loses its last correction must show its root.
+    let families = family::roots(conn)?;
     conn.execute_batch(
         "DELETE FROM events WHERE own = 0 AND generation <> (SELECT generation FROM mirror);
          DELETE FROM vehicles WHERE generation <> (SELECT generation FROM mirror);
          DELETE FROM garages WHERE generation <> (SELECT generation FROM mirror);
          UPDATE mirror SET rebuilding = 0;",
     )?;
-    family::refresh_all(conn)
+    families
+        .into_iter()
+        .try_for_each(|root| family::refresh(conn, root))
 }

@@ -33,18 +33,16 @@ pub(super) fn refresh_if_any(conn: &Connection, root: EventId) -> Result<(), Sto
     if any { refresh(conn, root) } else { Ok(()) }
 }
 
-/// Settles every family; after a rebuild has dropped rows.
-pub(super) fn refresh_all(conn: &Connection) -> Result<(), StoreError> {
+/// The first event of every family that has more than one.
+pub(super) fn roots(conn: &Connection) -> Result<Vec<EventId>, StoreError> {
+    let mut statement =
+        conn.prepare_cached("SELECT DISTINCT root FROM events WHERE root IS NOT NULL")?;
+    let mut rows = statement.query([])?;
     let mut roots = Vec::new();
-    {
-        let mut statement =
-            conn.prepare_cached("SELECT DISTINCT root FROM events WHERE root IS NOT NULL")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            roots.push(EventId(read_id(row, 0)?));
-        }
+    while let Some(row) = rows.next()? {
+        roots.push(EventId(read_id(row, 0)?));
     }
-    roots.into_iter().try_for_each(|root| refresh(conn, root))
+    Ok(roots)
 }
 
 struct Row {
