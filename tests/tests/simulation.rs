@@ -3,6 +3,8 @@
 //! `SIM_SEEDS` says how many (2,000 when absent), `SIM_SEED` which one `one_seed` replays, with
 //! its whole account when `SIM_TRACE` is set.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use motomind_tests::sim::Weakness;
@@ -10,6 +12,35 @@ use motomind_tests::sim::run::{Report, simulate};
 
 const SEEDS_DEFAULT: u64 = 2_000;
 const THREADS: u64 = 2;
+
+/// What must have happened somewhere in this many seeds, or the simulation has gone soft.
+const SEEDS_FOR_EVERYTHING: u64 = 500;
+const HAPPENS: &[&str] = &[
+    "accepted",
+    "duplicate",
+    "forbidden",
+    "forked",
+    "in doubt, was kept",
+    "in doubt, was lost",
+    "internal",
+    "mirror rolled back",
+    "odometer_out_of_order",
+    "op_id_reused",
+    "parent_rejected",
+    "phone cloned",
+    "phone restored",
+    "power lost",
+    "rate_limited",
+    "resnapshot",
+    "server restored",
+    "superseded",
+    "token_expired",
+    "unavailable",
+    "unknown outcome",
+    "unknown_vehicle",
+    "waiting",
+    "wrong identity",
+];
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
@@ -41,7 +72,7 @@ fn check(seed: u64) -> Result<Report, String> {
 fn every_seed_keeps_every_promise() {
     let seeds = number("SIM_SEEDS").unwrap_or(SEEDS_DEFAULT);
     let next = AtomicU64::new(0);
-    let captures = AtomicU64::new(0);
+    let tally = Mutex::new(BTreeMap::<String, u64>::new());
     let work = || {
         let mut broken = Vec::new();
         loop {
@@ -51,7 +82,10 @@ fn every_seed_keeps_every_promise() {
             }
             match check(seed) {
                 Ok(report) => {
-                    captures.fetch_add(report.captures, Ordering::Relaxed);
+                    let mut tally = tally.lock().unwrap();
+                    for (what, times) in report.tally {
+                        *tally.entry(what).or_default() += times;
+                    }
                 }
                 Err(violation) => broken.push(format!("seed {seed}: {violation}")),
             }
@@ -59,11 +93,20 @@ fn every_seed_keeps_every_promise() {
     };
     let broken: Vec<String> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
-        let broken = threads.into_iter().flat_map(|thread| thread.join().unwrap());
+        let broken = threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap());
         broken.collect()
     });
-    println!("{seeds} seeds, {} captures", captures.into_inner());
+    let tally = tally.into_inner().unwrap();
+    println!("{seeds} seeds: {tally:?}");
     assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+    let missing: Vec<_> = HAPPENS
+        .iter()
+        .filter(|what| !tally.contains_key(**what))
+        .collect();
+    let few = seeds < SEEDS_FOR_EVERYTHING;
+    assert!(few || missing.is_empty(), "never happened: {missing:?}");
 }
 
 /// Replays one seed: `SIM_SEED=… cargo test … one_seed`.

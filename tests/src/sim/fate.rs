@@ -2,7 +2,10 @@
 //! operators who restore databases.
 
 use motomind_core::Blocked;
-use motomind_protocol::{Event, Identity, Millis, Role, TenantId, UserId, Vehicle, uuid_v7};
+use motomind_protocol::wire::ChangeKind;
+use motomind_protocol::{
+    Event, GarageId, Identity, Millis, Role, TenantId, UserId, Vehicle, VehicleId, uuid_v7,
+};
 use uuid::Uuid;
 
 use super::Weakness;
@@ -84,6 +87,7 @@ impl World {
             _ => phone.disk.remove_file(MIRROR),
         }
         phone.shown.clear();
+        self.trace.count("mirror rolled back");
         self.note(|| format!("{index} has an older mirror"));
     }
 
@@ -104,6 +108,7 @@ impl World {
         let Some((image, held)) = self.dice.pick(&self.phones[index].backups).cloned() else {
             return Ok(());
         };
+        self.trace.count("phone restored");
         self.note(|| format!("{index} is restored from its backup"));
         self.contest(index);
         let phone = &mut self.phones[index];
@@ -126,6 +131,7 @@ impl World {
         if self.phones.len() >= PHONES_MAX || self.phones[index].disk.power_is_out() {
             return Ok(());
         }
+        self.trace.count("phone cloned");
         self.note(|| format!("{index} is cloned"));
         self.phones[index].cloned = true;
         self.contest(index);
@@ -181,7 +187,10 @@ impl World {
             return Ok(());
         };
         match device.set_token(Some(&token), clock) {
-            Some(Blocked::WrongIdentity(_)) => self.ask(index),
+            Some(Blocked::WrongIdentity(_)) => {
+                self.trace.count("wrong identity");
+                self.ask(index)
+            }
             other => Err(format!("someone else's token: {other:?}")),
         }
     }
@@ -207,21 +216,57 @@ impl World {
             return Ok(());
         };
         let known = self.server.tenant.vehicles.get(&vehicle_id).cloned();
-        match (known, self.dice.below(3)) {
-            (Some(vehicle), 0) => self.write_vehicle(vehicle),
-            _ => {
-                let id = uuid_v7(self.now, self.dice.bytes());
-                let day = chrono::DateTime::from_timestamp_millis(self.now).unwrap_or_default();
-                let day = day.date_naive();
-                let mut event = Event::new(id.into(), vehicle_id, "car_wash", self.now, day, "UTC");
-                event.notes = Some("written by the web backend".into());
-                self.server
+        match (known, self.dice.below(8)) {
+            (Some(vehicle), 0..=1) => self.write_vehicle(vehicle),
+            (_, 2) => self.write_garage(),
+            (_, 3) => {
+                let novelty =
+                    serde_json::json!({"kind": "novelty", "data": {"of": "a newer server"}});
+                let novelty = novelty.as_object().cloned().unwrap_or_default();
+                let dice = &mut self.server.dice;
+                let _ = self
+                    .server
                     .tenant
-                    .write_event(event, self.now, &mut self.server.dice);
+                    .log
+                    .append(ChangeKind::Other(novelty), dice);
             }
+            _ => self.write_event(vehicle_id),
         }
         self.note(|| "another client writes".into());
         self.account_for(head)
+    }
+
+    /// Another client logs an event of its own, or corrects one.
+    fn write_event(&mut self, vehicle_id: VehicleId) {
+        let id = uuid_v7(self.now, self.dice.bytes());
+        let day = chrono::DateTime::from_timestamp_millis(self.now).unwrap_or_default();
+        let day = day.date_naive();
+        let mut event = Event::new(id.into(), vehicle_id, "car_wash", self.now, day, "UTC");
+        event.notes = Some("written by the web backend".into());
+        let known: Vec<_> = self.server.tenant.events.values().map(|(_, r)| r).collect();
+        if let Some(corrected) = self
+            .dice
+            .pick(&known)
+            .filter(|_| id.as_bytes()[15] % 4 == 0)
+        {
+            event.vehicle_id = corrected.event.vehicle_id;
+            event.corrects = Some(corrected.event.id);
+            let first = self.ledger.first(corrected.event.id.into());
+            self.ledger.contested.insert(first);
+        }
+        self.server
+            .tenant
+            .write_event(event, self.now, &mut self.server.dice);
+    }
+
+    fn write_garage(&mut self) {
+        let id = GarageId(Uuid::from_u128(0x200 + u128::from(self.dice.below(2))));
+        let name = format!("garage {}", self.dice.below(1_000));
+        let row = serde_json::json!({"id": id, "name": name});
+        if let Ok(garage) = serde_json::from_value(row) {
+            let dice = &mut self.server.dice;
+            self.server.tenant.write_garage(garage, dice);
+        }
     }
 
     fn write_vehicle(&mut self, mut vehicle: Vehicle) {
@@ -253,6 +298,7 @@ impl World {
                 .filter(|id| !after.contains_key(id));
             self.lost_by_server.extend(lost);
             self.restores += 1;
+            self.trace.count("server restored");
             self.note(|| "the server is restored".into());
         }
     }

@@ -30,6 +30,8 @@ pub struct Ledger {
     replaced: BTreeMap<OpId, Vec<OpId>>,
     /// Families about which nobody can say who meant what last: two phones, or two people.
     pub contested: BTreeSet<OpId>,
+    /// Ids that two captures have.
+    pub reused: BTreeSet<OpId>,
 }
 
 impl Ledger {

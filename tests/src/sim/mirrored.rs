@@ -44,5 +44,10 @@ pub fn mirrored(phone: &Phone, tenant: &Tenant) -> Checked {
     if mirrored != live {
         return Err("has other vehicles than the server".into());
     }
+    let garages = device.garages().map_err(|error| error.to_string())?;
+    let garages: BTreeMap<_, _> = garages.into_iter().map(|g| (g.id, g)).collect();
+    if garages != tenant.garages {
+        return Err("has other garages than the server".into());
+    }
     Ok(())
 }

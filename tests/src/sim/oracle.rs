@@ -203,6 +203,9 @@ impl World {
             let Some(fact) = self.ledger.fact(*op) else {
                 continue;
             };
+            if self.ledger.reused.contains(op) {
+                continue;
+            }
             for phone in self.phones.iter().filter(|phone| phone.held.contains(op)) {
                 let before = phone.held.iter().take_while(|other| *other != op);
                 let early = before.filter(|other| !self.server.has_seen(**other));
@@ -258,6 +261,9 @@ impl World {
             Some(Fate::Closed(_)) => return Ok(()),
             _ if self.ledger.is_replaced(op) => return Ok(()),
             other => return Err(format!("{op} is held and not on the server: {other:?}")),
+        }
+        if self.ledger.reused.contains(&op) {
+            return Ok(());
         }
         let event = self.server.tenant.events.get(&op.into());
         if let (Some(fact), Some((_, record))) = (fact, event)

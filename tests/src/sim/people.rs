@@ -101,7 +101,64 @@ impl World {
             result = self.call(index, &capture, how, clock);
         }
         self.note(|| format!("{index} captures {op} {how:?}: {:?}", result.as_ref().err()));
-        self.told(index, op, result)
+        let unsure = matches!(result, Err(CaptureError::Store(_))) && how == How::New;
+        self.told(index, op, result)?;
+        if unsure {
+            self.phones[index].unsure.push(capture);
+        }
+        Ok(())
+    }
+
+    /// The person does not know whether it was stored, and does it again: it is one capture.
+    ///
+    /// # Errors
+    /// A violated invariant.
+    pub fn repeat_doubtful(&mut self, index: usize) -> Checked {
+        for capture in std::mem::take(&mut self.phones[index].unsure) {
+            let Some(op) = capture.op_id else { continue };
+            let kept = self.phones[index].held.contains(&op);
+            self.trace.count(if kept {
+                "in doubt, was kept"
+            } else {
+                "in doubt, was lost"
+            });
+            self.capture(index, capture, How::New)?;
+        }
+        Ok(())
+    }
+
+    /// An app makes an id that is not unique: another capture on another phone has it.
+    ///
+    /// # Errors
+    /// A violated invariant.
+    pub fn reuse_id(&mut self, index: usize) -> Checked {
+        let others = self
+            .phones
+            .iter()
+            .flat_map(|phone| phone.held.iter().copied());
+        let others: Vec<OpId> = others.collect();
+        let Some(op) = self.dice.pick(&others).copied() else {
+            return Ok(());
+        };
+        let Some(fact) = self.ledger.fact(op).cloned().filter(|fact| !fact.discard) else {
+            return Ok(());
+        };
+        let mut capture = self.invent(index);
+        capture.op_id = Some(op);
+        capture.vehicle_id = fact.vehicle;
+        capture.payload.insert("confirmed_jump".into(), json!(true));
+        let clock = self.phones[index].clock(self.now);
+        let result = self.call(index, &capture, How::New, clock);
+        self.note(|| format!("{index} uses {op} again: {:?}", result.as_ref().err()));
+        match result {
+            Err(CaptureError::IdReused) => Ok(()),
+            result => {
+                let first = self.ledger.first(op);
+                self.ledger.contested.insert(first);
+                self.ledger.reused.insert(op);
+                self.told(index, op, result)
+            }
+        }
     }
 
     fn call(

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use motomind_core::{Device, OpenError, OpenOptions, TimelineEntry, TimelineQuery};
+use motomind_core::{Capture, Device, OpenError, OpenOptions, TimelineEntry, TimelineQuery};
 use motomind_protocol::{
     AppMetadata, Claims, EventId, Hash, Identity, Millis, OpId, Operation, Role, SealedOperation,
     TenantId,
@@ -40,6 +40,8 @@ pub struct Phone {
     pub held: Vec<OpId>,
     /// Calls whose answer the power took.
     pub in_doubt: Vec<OpId>,
+    /// Captures among them that the person will make again, under the same id.
+    pub unsure: Vec<Capture>,
     /// When the device wants to be asked again, true time.
     pub wake: Option<Millis>,
     /// How its network is broken.
@@ -83,6 +85,7 @@ impl Phone {
             clock_offset_ms: 0,
             held: Vec::new(),
             in_doubt: Vec::new(),
+            unsure: Vec::new(),
             wake: None,
             partition: Partition::None,
             shown: BTreeSet::new(),

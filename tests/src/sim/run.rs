@@ -1,5 +1,7 @@
 //! One simulation from a seed: trouble, then peace, then everything must be right.
 
+use std::collections::BTreeMap;
+
 use motomind_protocol::{Millis, OpState, Vehicle, VehicleId};
 use uuid::Uuid;
 
@@ -27,8 +29,8 @@ pub struct Report {
     pub trace: u64,
     /// Everything that happened, when asked for.
     pub text: String,
-    /// Captures made.
-    pub captures: u64,
+    /// How often what happened.
+    pub tally: BTreeMap<String, u64>,
 }
 
 /// Runs one seed.
@@ -43,7 +45,7 @@ pub fn simulate(seed: u64, weakness: Weakness, keep_trace: bool) -> Report {
         violation: outcome.err(),
         trace: world.trace.hash(),
         text: world.trace.text(),
-        captures: world.captures,
+        tally: world.trace.tally().clone(),
     }
 }
 
@@ -113,7 +115,7 @@ impl World {
         for _ in 0..actions {
             self.act()?;
             let pause = match self.dice.below(20) {
-                0 => self.dice.between(0, 30 * HOUR_MS),
+                0 => self.dice.between(0, 12 * HOUR_MS),
                 1..=3 => self.dice.between(0, HOUR_MS),
                 4..=8 => self.dice.between(0, MINUTE_MS),
                 _ => self.dice.between(0, 800),
@@ -147,7 +149,8 @@ impl World {
                 self.capture(index, capture, How::New)
             }
             30..=32 => self.tap_twice(index),
-            33..=35 => self.import(index),
+            33..=34 => self.import(index),
+            35 => self.reuse_id(index),
             36..=41 => self.mend(index, false),
             42..=45 => self.mend(index, true),
             46..=48 => self.retry(index),

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use motomind_protocol::wire::{ChangeKind, Outcome, Rejection};
 use motomind_protocol::{
-    DeviceId, Event, EventId, EventRecord, Flag, Hash, Identity, Incarnation, Millis, OpId,
-    Operation, Role, SealedOperation, Vehicle, VehicleId, code, is_clock_ahead, validate,
+    DeviceId, Event, EventId, EventRecord, Flag, Garage, GarageId, Hash, Identity, Incarnation,
+    Millis, OpId, Operation, Role, SealedOperation, Vehicle, VehicleId, code, is_clock_ahead,
+    validate,
 };
 
 use super::log::Log;
@@ -46,6 +47,8 @@ pub struct Tenant {
     pub events: BTreeMap<EventId, (u64, EventRecord)>,
     /// Live and deleted vehicles.
     pub vehicles: BTreeMap<VehicleId, Vehicle>,
+    /// Garages.
+    pub garages: BTreeMap<GarageId, Garage>,
     device_seqs: BTreeMap<(DeviceId, Incarnation, u64), Hash>,
 }
 
@@ -75,6 +78,7 @@ impl Tenant {
             operations: BTreeMap::new(),
             events: BTreeMap::new(),
             vehicles: BTreeMap::new(),
+            garages: BTreeMap::new(),
             device_seqs: BTreeMap::new(),
         }
     }
@@ -84,6 +88,12 @@ impl Tenant {
         self.vehicles.insert(vehicle.id, vehicle.clone());
         self.log
             .append(ChangeKind::Vehicle(Box::new(vehicle)), dice);
+    }
+
+    /// Another SQL client writes a garage's row.
+    pub fn write_garage(&mut self, garage: Garage, dice: &mut Dice) {
+        self.garages.insert(garage.id, garage.clone());
+        self.log.append(ChangeKind::Garage(Box::new(garage)), dice);
     }
 
     /// Another SQL client inserts an event.

@@ -1,5 +1,6 @@
 //! What happened, as one number: two runs of a seed must leave the same.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use motomind_protocol::Hash;
@@ -8,6 +9,7 @@ use motomind_protocol::Hash;
 #[derive(Debug)]
 pub struct Trace {
     hash: u64,
+    tally: BTreeMap<String, u64>,
     lines: Option<Vec<String>>,
 }
 
@@ -17,6 +19,7 @@ impl Trace {
     pub fn new(keep: bool) -> Self {
         Self {
             hash: 0xcbf2_9ce4_8422_2325,
+            tally: BTreeMap::new(),
             lines: keep.then(Vec::new),
         }
     }
@@ -29,6 +32,20 @@ impl Trace {
         if let Some(lines) = &mut self.lines {
             lines.push(line.to_owned());
         }
+    }
+
+    /// Counts something that happened, so that a test can see that it did.
+    pub fn count(&mut self, what: &str) {
+        match self.tally.get_mut(what) {
+            Some(times) => *times += 1,
+            None => drop(self.tally.insert(what.to_owned(), 1)),
+        }
+    }
+
+    /// How often what happened.
+    #[must_use]
+    pub fn tally(&self) -> &BTreeMap<String, u64> {
+        &self.tally
     }
 
     /// The account so far, as one number.

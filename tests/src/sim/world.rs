@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use motomind_core::{OpenError, RequestId, Step};
-use motomind_protocol::wire::{PushResponse, problem};
+use motomind_protocol::wire::{Outcome, Problem, PushResponse, problem};
 use motomind_protocol::{EventId, Millis, OpId, VehicleId};
 
 use super::Weakness;
@@ -201,11 +201,30 @@ impl World {
                 who.phone, call.path, answer.status
             )
         });
+        self.tally(&answer);
         self.account_for(head)?;
         let partition = self.phones[who.phone].partition;
         self.network
             .reply(who, id, answer, partition, self.now, &mut self.dice);
         self.check_arrivals()
+    }
+
+    fn tally(&mut self, answer: &Answer) {
+        if let Ok(problem) = serde_json::from_slice::<Problem>(&answer.body) {
+            self.trace.count(&problem.code);
+        }
+        let response = serde_json::from_slice::<PushResponse>(&answer.body);
+        for item in response.into_iter().flat_map(|response| response.outcomes) {
+            match item.outcome {
+                Outcome::Accepted { .. } => self.trace.count("accepted"),
+                Outcome::Duplicate { .. } => self.trace.count("duplicate"),
+                Outcome::Waiting { .. } => self.trace.count("waiting"),
+                Outcome::Rejected(reason) => self.trace.count(&reason.code),
+                Outcome::OpIdReused { .. } => self.trace.count("op_id_reused"),
+                Outcome::Forked { .. } => self.trace.count("forked"),
+                Outcome::Unknown => self.trace.count("unknown outcome"),
+            }
+        }
     }
 
     fn busy(&mut self) -> Answer {
@@ -258,6 +277,7 @@ impl World {
     /// The power of a phone goes and comes back.
     pub fn lose_power(&mut self, index: usize) {
         self.note(|| format!("{index} loses power"));
+        self.trace.count("power lost");
         self.phones[index].lose_power(&mut self.dice);
     }
 
@@ -288,7 +308,8 @@ impl World {
             self.sabotage_overlay(index)?;
         }
         self.check_screen(index)?;
-        self.sign_in(index, 8 * 60 * 60_000)
+        self.sign_in(index, 8 * 60 * 60_000)?;
+        self.repeat_doubtful(index)
     }
 
     /// Gives a phone a token that is good for so long, ms.
