@@ -55,6 +55,7 @@ migrations! {
     16 "016_views",
     17 "017_soft_delete",
     18 "018_maintenance_log",
+    19 "019_imported_rows",
 }
 
 /// The advisory lock that runners take, so that two never work on one database.
@@ -78,7 +79,9 @@ pub enum MigrateError {
         name: String,
     },
     /// The database has had migrations that this binary does not know.
-    #[error("the database is at migration {database}, this binary knows up to {known}; use the newer binary")]
+    #[error(
+        "the database is at migration {database}, this binary knows up to {known}; use the newer binary"
+    )]
     Newer {
         /// Highest version applied.
         database: i32,
@@ -313,15 +316,28 @@ mod tests {
         files.sort();
         let mut listed: Vec<String> = MIGRATIONS
             .iter()
-            .flat_map(|one| [format!("{}.down.sql", one.name), format!("{}.up.sql", one.name)])
+            .flat_map(|one| {
+                [
+                    format!("{}.down.sql", one.name),
+                    format!("{}.up.sql", one.name),
+                ]
+            })
             .collect();
         listed.sort();
         assert_eq!(files, listed);
         for (index, one) in MIGRATIONS.iter().enumerate() {
             assert_eq!(one.version, i32::try_from(index).unwrap());
-            assert!(one.name.starts_with(&format!("{:03}_", one.version)), "{}", one.name);
+            assert!(
+                one.name.starts_with(&format!("{:03}_", one.version)),
+                "{}",
+                one.name
+            );
             assert!(one.up.starts_with("-- Purpose:"), "{}", one.name);
-            assert!(one.up.contains("-- Why:") && one.up.contains("-- Time:"), "{}", one.name);
+            assert!(
+                one.up.contains("-- Why:") && one.up.contains("-- Time:"),
+                "{}",
+                one.name
+            );
             assert!(one.down.starts_with("-- "), "{} says nothing", one.name);
         }
     }

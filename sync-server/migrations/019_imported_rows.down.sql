@@ -1,0 +1,2 @@
+-- Takes the record of imports away.
+DROP TABLE imported_rows;
