@@ -11,6 +11,7 @@
 
 mod app;
 pub mod auth;
+pub mod backup_import;
 pub mod catalogue;
 mod cursor;
 pub mod database;
