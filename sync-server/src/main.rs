@@ -57,6 +57,8 @@ enum Command {
     Device(cli::devices::Device),
     /// Signs a token with the HS256 secret.
     Token(cli::token::Token),
+    /// Imports the product's backup JSON.
+    Import(cli::import::Import),
     /// Checks settings, connections and the database's catalogue.
     Doctor(cli::doctor::Doctor),
     /// Makes event partitions ahead of time and moves rows into them; run it daily.
@@ -119,6 +121,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::User(user) => user.run().await?,
         Command::Device(device) => device.run().await?,
         Command::Token(token) => token.run()?,
+        Command::Import(import) => import.run().await?,
         Command::Doctor(doctor) => return doctor.run().await,
         Command::Partitions(partitions) => partitions.run().await?,
     }

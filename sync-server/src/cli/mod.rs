@@ -3,6 +3,7 @@
 pub(crate) mod dev;
 pub(crate) mod devices;
 pub(crate) mod doctor;
+pub(crate) mod import;
 pub(crate) mod migrate;
 pub(crate) mod partitions;
 pub(crate) mod people;

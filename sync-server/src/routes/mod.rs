@@ -4,6 +4,7 @@ mod events;
 mod health;
 mod pull;
 mod push;
+mod snapshot;
 
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -40,6 +41,7 @@ pub(crate) fn api() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(push::push))
         .routes(routes!(pull::pull))
+        .routes(routes!(snapshot::snapshot))
         .routes(routes!(events::events))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))

@@ -1,0 +1,170 @@
+//! Building a snapshot: one consistent look at the tenant's rows, written with core's own mirror
+//! module, so that the file is what a device would have made of the log.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use deadpool_postgres::Transaction;
+use motomind_core::mirror;
+use motomind_protocol::{Hash, TenantId};
+use rusqlite::Connection;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
+use tokio_postgres::IsolationLevel;
+
+use super::Snapshot;
+use crate::App;
+use crate::cursor::Cursor;
+use crate::error::Error;
+use crate::log::{self, Counter};
+
+/// Rows moved at a time.
+const ROWS_AT_ONCE: i32 = 2_000;
+
+/// The generation of a fresh mirror.
+const GENERATION: i64 = 1;
+
+/// What a snapshot is made of, in this order. `seq` of vehicles and garages only puts them in
+/// order: a mirror keeps none for them.
+const PARTS: [&str; 3] = [
+    "SELECT row_number() OVER (ORDER BY id), 'garage', garage_json(g)
+     FROM garages g WHERE tenant_id = $1 ORDER BY id",
+    "SELECT row_number() OVER (ORDER BY id), 'vehicle', vehicle_json(v)
+     FROM vehicles v WHERE tenant_id = $1 ORDER BY id",
+    "SELECT seq, 'event', record FROM event_records WHERE tenant_id = $1 ORDER BY seq",
+];
+
+/// Builds the snapshot at the tenant's head.
+pub(super) async fn build(
+    app: &App,
+    tenant: TenantId,
+    directory: &Path,
+) -> Result<Snapshot, Error> {
+    let file = NamedTempFile::new_in(directory).map_err(|error| fault(&error))?;
+    let mut writer = Some(on_thread(move || Writer::create(file)).await?);
+    let mut client = app.client().await?;
+    // One look: head, vehicles and events as they were at the same instant.
+    let transaction = client
+        .build_transaction()
+        .isolation_level(IsolationLevel::RepeatableRead)
+        .read_only(true)
+        .start()
+        .await?;
+    let setting = format!("SET LOCAL app.current_tenant_id = '{tenant}'");
+    transaction.batch_execute(&setting).await?;
+    let counter = log::counter(&transaction, tenant).await?;
+    let place = Cursor {
+        epoch: counter.epoch,
+        seq: counter.head,
+        tag: log::tag_at(&transaction, tenant, counter.head).await?,
+    };
+    for sql in PARTS {
+        let portal = transaction.bind(sql, &[&tenant.0]).await?;
+        let mut after = 0;
+        loop {
+            let page = read_page(&transaction, &portal).await?;
+            let Some((last, changes)) = page else { break };
+            let mut open = writer.take().ok_or_else(|| fault(&"the file was closed"))?;
+            let from = std::mem::replace(&mut after, last);
+            let written = on_thread(move || open.append(&changes, from).map(|()| open));
+            writer = Some(written.await?);
+        }
+    }
+    transaction.commit().await?;
+    let open = writer.ok_or_else(|| fault(&"the file was closed"))?;
+    on_thread(move || open.finish(tenant, &counter, place)).await
+}
+
+type Page = Option<(u64, Vec<Box<RawValue>>)>;
+
+async fn read_page(
+    transaction: &Transaction<'_>,
+    portal: &tokio_postgres::Portal,
+) -> Result<Page, Error> {
+    let rows = transaction.query_portal(portal, ROWS_AT_ONCE).await?;
+    let Some(last) = rows.last() else {
+        return Ok(None);
+    };
+    let last: i64 = last.get(0);
+    let changes = rows.iter().map(|row| {
+        let (seq, kind, data): (i64, &str, &str) = (row.get(0), row.get(1), row.get(2));
+        RawValue::from_string(format!(
+            "{{\"seq\":{seq},\"kind\":\"{kind}\",\"data\":{data}}}"
+        ))
+    });
+    let changes = changes.collect::<Result<_, _>>()?;
+    Ok(Some((last.unsigned_abs(), changes)))
+}
+
+/// A mirror file that is being written.
+struct Writer {
+    file: NamedTempFile,
+    mirror: Connection,
+}
+
+impl Writer {
+    fn create(file: NamedTempFile) -> Result<Self, Error> {
+        let mirror = Connection::open(file.path()).map_err(|error| fault(&error))?;
+        // The file is private until it is whole: nothing here needs to survive a crash.
+        mirror
+            .execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")
+            .map_err(|error| fault(&error))?;
+        mirror::create(&mirror).map_err(|error| fault(&error))?;
+        mirror
+            .execute_batch("BEGIN")
+            .map_err(|error| fault(&error))?;
+        Ok(Self { file, mirror })
+    }
+
+    fn append(&mut self, changes: &[Box<RawValue>], after: u64) -> Result<(), Error> {
+        mirror::apply(&self.mirror, changes, after, GENERATION).map_err(|error| fault(&error))?;
+        Ok(())
+    }
+
+    fn finish(self, tenant: TenantId, counter: &Counter, place: Cursor) -> Result<Snapshot, Error> {
+        let cursor = place.encode(tenant, &counter.secret);
+        let stands = "UPDATE mirror SET cursor = ?1, seq = ?2, head = ?2";
+        self.mirror
+            .execute(stands, rusqlite::params![cursor, place.seq])
+            .and_then(|_| self.mirror.execute_batch("COMMIT"))
+            .map_err(|error| fault(&error))?;
+        self.mirror.close().map_err(|(_, error)| fault(&error))?;
+        // Reopened: the file itself goes away with its last reader.
+        let file = self.file.reopen().map_err(|error| fault(&error))?;
+        let (digest, length) = digest(&file).map_err(|error| fault(&error))?;
+        Ok(Snapshot {
+            digest,
+            length,
+            place,
+            cursor,
+            file,
+        })
+    }
+}
+
+fn digest(mut file: &std::fs::File) -> io::Result<(Hash, u64)> {
+    let mut sha = Sha256::new();
+    let mut length = 0;
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            return Ok((Hash(sha.finalize().into()), length));
+        }
+        sha.update(&buffer[..read]);
+        length += read as u64;
+    }
+}
+
+async fn on_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| fault(&error))?
+}
+
+fn fault(error: &dyn std::fmt::Display) -> Error {
+    Error::Internal(format!("a snapshot cannot be built: {error}"))
+}
