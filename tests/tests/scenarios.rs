@@ -42,6 +42,7 @@ scenarios! {
     discard_after_it_may_have_arrived,
     discard_before_sending,
     first_sync_of_a_new_device,
+    import_a_fuel_log,
     kill_and_reopen,
     lost_replies_never_double,
     odometer_replaced,

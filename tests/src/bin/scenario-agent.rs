@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use motomind_core::http::{Http, SyncEnd};
+use motomind_core::import::fuelio;
 use motomind_core::protocol::{Identity, Millis, OpId, VehicleId};
 use motomind_core::{
     Blocked, Capture, CaptureError, Device, ExportScope, OpenError, OpenOptions, TimelineQuery,
@@ -49,6 +50,12 @@ enum What {
     },
     Retry {
         op_id: OpId,
+    },
+    Import {
+        file: PathBuf,
+        vehicle: VehicleId,
+        timezone: String,
+        currency: Option<String>,
     },
     Sync {
         url: String,
@@ -131,6 +138,28 @@ async fn answer(slot: &mut Option<Mutex<Device>>, command: Command) -> Answer {
             .retry(op_id, now)
             .map(|()| Value::Null)
             .map_err(capture_refusal),
+        What::Import {
+            file,
+            vehicle,
+            timezone,
+            currency,
+        } => {
+            let timezone: chrono_tz::Tz = timezone
+                .parse()
+                .map_err(|error| refusal("bad_command", error))?;
+            let offset = fuelio::offsets_of(timezone);
+            let zone = fuelio::Zone {
+                name: timezone.name(),
+                offset: &offset,
+            };
+            let options = fuelio::Options {
+                currency,
+                ..fuelio::Options::new(vehicle, zone)
+            };
+            let bytes = std::fs::read(file).map_err(|error| refusal("storage", error))?;
+            let import = fuelio::read(&bytes, &options).map_err(|e| refusal("not_readable", e))?;
+            import_all(&mut device, import, now)
+        }
         What::Pending => Ok(json!(device.pending(now).map_err(store)?)),
         What::Timeline { vehicle, hidden } => timeline(&device, vehicle, hidden),
         What::Vehicle { vehicle } => Ok(json!(device.vehicle(vehicle).map_err(store)?)),
@@ -208,6 +237,23 @@ fn captured(result: Result<motomind_core::Captured, CaptureError>) -> Answer {
     result
         .map(|captured| json!(captured))
         .map_err(capture_refusal)
+}
+
+fn import_all(device: &mut Device, import: fuelio::Import, now: Millis) -> Answer {
+    let drafts = import.drafts.into_iter();
+    let captures = drafts.map(|draft| Capture::from(draft.event)).collect();
+    let results = device.capture_all(captures, now).map_err(capture_refusal)?;
+    let captured: Vec<bool> = results
+        .iter()
+        .flatten()
+        .map(|done| done.duplicate)
+        .collect();
+    let known = captured.iter().filter(|duplicate| **duplicate).count();
+    let lines = |notes: &[fuelio::RowNote]| notes.iter().map(|note| note.line).collect::<Vec<_>>();
+    Ok(json!({
+        "new": captured.len() - known, "known": known, "failed": results.len() - captured.len(),
+        "refused_lines": lines(&import.report.refused), "skipped_lines": lines(&import.report.skipped),
+    }))
 }
 
 fn capture_refusal(error: CaptureError) -> Refusal {

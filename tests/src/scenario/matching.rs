@@ -8,7 +8,7 @@ use serde_json::Value;
 ///
 /// An expected object asks for its own keys only; `null` asks that the key be absent or null;
 /// `"$present"` asks that it be anything else, `{"$at_least": n}` and `{"$at_most": n}` for a number
-/// on that side of n. A list asks for exactly its entries.
+/// on that side of n. A list asks for exactly its entries, `{"$length": n}` for so many.
 #[must_use]
 pub fn difference(expected: &Value, seen: &Value, path: &str) -> Option<String> {
     let differs = || Some(format!("{path}: expected {expected}, saw {seen}"));
@@ -18,6 +18,17 @@ pub fn difference(expected: &Value, seen: &Value, path: &str) -> Option<String> 
                 return differs();
             }
             None
+        }
+        (Value::Object(length), Value::Array(found)) => {
+            let only = length.len() == 1;
+            let asked = length.get("$length").and_then(Value::as_u64);
+            if only && asked == Some(found.len() as u64) {
+                return None;
+            }
+            Some(format!(
+                "{path}: expected {expected}, saw {} entries",
+                found.len()
+            ))
         }
         (Value::Object(bounds), Value::Number(seen)) => {
             let Some(seen) = seen.as_f64() else {
@@ -87,6 +98,7 @@ mod tests {
             json!([{}]),
             json!([{"a": 1}]),
             json!([{"a": {"$at_least": 1, "$at_most": 1}}]),
+            json!({"$length": 1}),
             json!([{"b": {"c": [1, 2]}, "x": null, "d": null, "a": "$present"}]),
         ] {
             assert_eq!(difference(&expected, &seen, ""), None, "{expected}");
@@ -95,6 +107,7 @@ mod tests {
             json!([]),
             json!([{"a": 2}]),
             json!([{"a": null}]),
+            json!({"$length": 2}),
             json!([{"a": {"$at_least": 2}}]),
             json!([{"a": {"$at_least": 0, "$at_most": 0}}]),
             json!([{"a": {}}]),

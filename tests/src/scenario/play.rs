@@ -175,6 +175,21 @@ impl Play<'_> {
                 let command = json!({"cmd": "retry", "op_id": self.captures[&what]});
                 self.tell(&device, command, &expect)
             }
+            Step::Import {
+                device,
+                vehicle,
+                file,
+                timezone,
+                currency,
+                expect,
+            } => {
+                let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+                let command = json!({
+                    "cmd": "import", "file": root.join(file), "vehicle": self.stage.vehicle(&vehicle),
+                    "timezone": timezone, "currency": currency,
+                });
+                self.tell(&device, command, &expect)
+            }
             Step::Sync { device, expect } => {
                 let url = self.gateway(&device).url();
                 self.tell(&device, json!({"cmd": "sync", "url": url}), &expect)

@@ -154,6 +154,17 @@ pub enum Step {
         #[serde(default)]
         expect: Value,
     },
+    /// A person imports a Fuelio export.
+    Import {
+        device: String,
+        vehicle: String,
+        /// Path from the repository's root.
+        file: String,
+        timezone: String,
+        currency: Option<String>,
+        #[serde(default)]
+        expect: Value,
+    },
     /// The device syncs until it has caught up or can do no more.
     Sync {
         device: String,
