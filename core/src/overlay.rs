@@ -208,6 +208,28 @@ fn put(
     }
 }
 
+/// Whether one of these was accepted at a sequence that the mirror has passed without it.
+pub(crate) fn contradicted(conn: &Connection, ops: &[OpId]) -> Result<bool, StoreError> {
+    let position = mirror::position(conn)?;
+    for op in ops {
+        let Some(stored) = journal::find(conn, *op)? else {
+            continue;
+        };
+        let passed = stored.seq.is_some_and(|seq| seq <= position.seq);
+        if stored.state == OpState::Accepted && passed {
+            let operation = stored.operation()?;
+            // A discard may have stated nothing; only an event must be there.
+            let event = operation.event().filter(|event| !event.is_retraction());
+            if let Some(event) = event
+                && !is_from_server(conn, event.id, position.generation)?
+            {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
 fn is_from_server(conn: &Connection, event: EventId, generation: i64) -> Result<bool, StoreError> {
     let own: Option<bool> = conn
         .prepare_cached("SELECT own FROM events WHERE event_id = ?1 AND generation = ?2")?

@@ -176,6 +176,8 @@ fn take_page(
         mirror::finish_rebuild(&tx)?;
     }
     tx.commit()?;
+    // Before the overlay is rebuilt: it shows what was accepted and is missing only until then.
+    offer_lost_again(device, flight, page)?;
     if rebuilt {
         overlay::rebuild(device)?;
     }
@@ -188,7 +190,6 @@ fn take_page(
         .tables
         .extend(applied.vehicles.then_some("vehicles"));
     changes.tables.extend(applied.garages.then_some("garages"));
-    offer_lost_again(device, flight, page)?;
     device.sync.heard_from_server(page.server_time_ms, now);
     device.sync.pull.backoff.reset();
     device.sync.pull.head = page.head;
@@ -231,9 +232,16 @@ fn start_again(device: &mut Device) -> Result<(), StoreError> {
     let tx = device.conn.unchecked_transaction()?;
     journal::offer_all_again(&tx)?;
     tx.commit()?;
-    overlay::rebuild(device)?;
+    // A push that is under way may be answered with a sequence of the log that is gone.
+    device.sync.push.forget_flight();
+    rebuild(device)
+}
+
+/// Starts the mirror again, once the journal has noted that the server's log is another one.
+pub(super) fn rebuild(device: &mut Device) -> Result<(), StoreError> {
+    device.sync.pull.in_flight = None;
     device.sync.pull.wanted = true;
-    Ok(())
+    overlay::rebuild(device)
 }
 
 pub(super) fn on_failure(device: &mut Device, kind: FailureKind, now: Millis) {

@@ -48,6 +48,11 @@ impl PushState {
         self.in_flight.is_some()
     }
 
+    /// Stops waiting for a reply: it would speak of a log that is gone.
+    pub(crate) fn forget_flight(&mut self) {
+        self.in_flight = None;
+    }
+
     fn limit(&self) -> usize {
         match self.batch_limit {
             0 => limits::PUSH_OPERATIONS_MAX,
@@ -324,10 +329,19 @@ fn settle(
         // begins; its first operation will name the old head.
         journal::open_incarnation(&tx, incarnation, device.head.hash, now)?;
     }
+    let other_log = overlay::contradicted(&tx, &batch.ops)?;
+    if other_log {
+        // The mirror should hold what was accepted before its own sequence. It does not: the
+        // server was restored, and this sequence is of another log than the mirror's.
+        journal::offer_all_again(&tx)?;
+    }
     tx.commit()?;
     if let Some(incarnation) = incarnation {
         device.who.incarnation = incarnation;
         device.head = journal::chain_head(&device.conn)?;
+    }
+    if other_log {
+        super::pull::rebuild(device)?;
     }
     overlay::follow(device, &batch.ops);
     super::reoffer_released(device, now)?;
