@@ -120,6 +120,8 @@ impl World {
         if let Some(gone) = phone.shown.iter().find(gone) {
             return Err(format!("the accepted {gone} vanished from phone {index}"));
         }
+        // A discard that had nothing to retract is accepted and then no event.
+        let discard = |id: EventId| self.ledger.fact(id.into()).is_some_and(|fact| fact.discard);
         let device = phone.device.as_ref().ok_or("the phone is off")?;
         let pending = device.pending(clock).map_err(|error| error.to_string())?;
         for item in &pending {
@@ -128,8 +130,10 @@ impl World {
             // may be known from the log before the reply comes.
             let unsent = |state| [OpState::Queued, OpState::Sending].contains(state);
             let unsent = unsent(&item.state) && state.is_some_and(unsent);
-            let arrived =
-                state == Some(&OpState::Accepted) && self.accepted.contains_key(&item.op_id);
+            // A discard that had nothing to retract leaves no event.
+            let arrived = self.accepted.contains_key(&item.op_id)
+                && (state == Some(&OpState::Accepted)
+                    || (state.is_none() && discard(item.op_id.into())));
             if state != Some(&item.state) && !unsent && !arrived {
                 let why = phone.explain(item.op_id);
                 return Err(format!(
@@ -139,8 +143,6 @@ impl World {
             }
         }
         let empty = pending.is_empty();
-        // A discard that had nothing to retract is accepted and then no event.
-        let discard = |id: EventId| self.ledger.fact(id.into()).is_some_and(|fact| fact.discard);
         let accepted = |(id, state)| (state == OpState::Accepted && !discard(id)).then_some(id);
         let shown = shown.into_iter().filter_map(accepted).collect();
         let phone = &mut self.phones[index];
@@ -260,7 +262,13 @@ impl World {
             Some(Fate::Accepted(_)) => {}
             Some(Fate::Closed(_)) => return Ok(()),
             _ if self.ledger.is_replaced(op) => return Ok(()),
-            other => return Err(format!("{op} is held and not on the server: {other:?}")),
+            other => {
+                let holders = self.phones.iter().filter(|phone| phone.held.contains(&op));
+                let why: String = holders.map(|phone| phone.explain(op)).collect();
+                return Err(format!(
+                    "{op} is held and not on the server: {other:?}{why}"
+                ));
+            }
         }
         if self.ledger.reused.contains(&op) {
             return Ok(());

@@ -310,7 +310,11 @@ impl World {
                     .iter()
                     .map(|item| (item.op_id, item.state, &item.reason));
                 let states: Vec<_> = states.collect();
-                unrest += &format!("phone {index}: head {head}, {status:?}, {states:?}\n");
+                let why: String = pending
+                    .iter()
+                    .map(|item| phone.explain(item.op_id))
+                    .collect();
+                unrest += &format!("phone {index}: head {head}, {status:?}, {states:?}{why}\n");
             }
         }
         Ok(unrest)
