@@ -1,4 +1,5 @@
 //! The product's backup comes in losslessly, any number of times, with a report.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
 
 use motomind_protocol::EventRecord;
 use motomind_server::backup_import::{ImportError, ImportReport, import};

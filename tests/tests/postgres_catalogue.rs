@@ -1,4 +1,5 @@
 //! The catalogue check holds on a migrated database, and finds each property that is taken away.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
 
 use motomind_server::catalogue::{self, RULES};
 use motomind_tests::postgres::{Postgres, role};

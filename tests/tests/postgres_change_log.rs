@@ -1,5 +1,6 @@
 //! Whoever writes, and however: every change gets its number at commit, without gaps, in commit
 //! order, in the tenant of the row.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
 //! Events in Postgres: immutable, readable by devices, and held to protocol's own rules.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
 
 use chrono::NaiveDate;
 use motomind_protocol::registry::{self, Form};

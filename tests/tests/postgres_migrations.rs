@@ -1,4 +1,5 @@
 //! Migrations go up, down to nothing, and up again from every version with data in place.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
 
 use motomind_protocol::wire::Change;
 use motomind_server::catalogue;

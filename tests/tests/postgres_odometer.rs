@@ -1,4 +1,5 @@
 //! Postgres' second guard of the odometer rule and its view of corrections, against protocol's.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,6 @@
 //! Partitions are made ahead by maintenance, also for years whose events already rest in the
 //! default partition.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
 
 use chrono::NaiveDate;
 use motomind_server::catalogue;

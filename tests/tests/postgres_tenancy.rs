@@ -1,4 +1,5 @@
 //! Tenants never see each other, enforced by Postgres itself.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests
 
 use motomind_tests::postgres::{Postgres, as_tenant, constraint, count, count_as_tenant, role};
 use tokio_postgres::error::SqlState;
