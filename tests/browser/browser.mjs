@@ -19,6 +19,7 @@ export async function startBrowser(profile) {
       await page.goto(`${origin}/`)
       return {
         call: (name, ...args) => page.evaluate(([n, a]) => window.call(n, ...a), [name, args]),
+        expose: (name, body) => page.exposeFunction(name, body),
         evaluate: (body, arg) => page.evaluate(body, arg),
         close: () => page.close(),
       }

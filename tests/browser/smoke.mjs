@@ -36,8 +36,10 @@ process.exitCode = summary() ? 0 : 1
 async function story({ site, elsewhere, server }) {
   const alice = { profile: join(scratch, 'alice'), files: 'motomind/alice', ...server.alice }
   const bob = { profile: join(scratch, 'bob'), files: 'motomind/bob', ...server.bob }
-  const capture = (type, more) => ({
-    vehicle_id: server.vehicle, type, occurred_at: Date.now(), date: '2026-11-20', timezone: 'America/Denver', ...more,
+  const timezone = 'America/Denver'
+  const dayThere = new Intl.DateTimeFormat('en-CA', { timeZone: timezone }) // YYYY-MM-DD
+  const capture = (type, more, at = Date.now()) => ({
+    vehicle_id: server.vehicle, type, occurred_at: at, date: dayThere.format(at), timezone, ...more,
   })
   const reading = capture('odometer', { miles: 54_120, notes: 'read in the basement' })
   const damage = capture('damage', {
@@ -123,6 +125,30 @@ async function story({ site, elsewhere, server }) {
     await stranger.close()
   })
 
+  await check('of a burst that the browser\'s death cuts off, every acknowledged capture is there, once', async () => {
+    const files = 'motomind/burst'
+    const acknowledged = []
+    let mortal = await startBrowser(join(scratch, 'burst'))
+    let tab = await mortal.page(site.origin)
+    await tab.call('open', files, alice.identity)
+    const enough = new Promise((resolve) =>
+      tab.expose('acknowledge', (id) => acknowledged.push(id) === 60 && resolve()).then(() =>
+        tab.evaluate(async (wash) => {
+          for (;;) window.acknowledge((await window.call('capture', wash)).op_id)
+        }, capture('car_wash')).catch(() => {}))) // cut off
+    await enough
+    await mortal.kill()
+    mortal = await startBrowser(join(scratch, 'burst'))
+    tab = await mortal.page(site.origin)
+    await tab.call('open', files)
+    const kept = (await tab.call('pending')).map((item) => item.op_id)
+    assert.deepEqual(acknowledged.filter((id) => !kept.includes(id)), [])
+    assert.equal(new Set(kept).size, kept.length)
+    const shown = (await tab.call('timeline', { limit: 500 })).entries.map((entry) => entry.event_id)
+    assert.deepEqual(shown.sort(), kept.slice(-500).sort())
+    await mortal.quit()
+  })
+
   const colleague = await startBrowser(bob.profile)
   const hers = page
   const his = await colleague.page(site.origin)
@@ -134,7 +160,7 @@ async function story({ site, elsewhere, server }) {
     assert.deepEqual(ids(await his.call('timeline')), ids(await hers.call('timeline')))
   })
   await check('a refused reading stays with its reason, and the rest goes through', async () => {
-    await his.call('capture', capture('odometer', { miles: 54_020, occurred_at: Date.now() + 1_000 }))
+    await his.call('capture', capture('odometer', { miles: 54_020 }, Date.now() + 1_000))
     await his.call('capture', capture('car_wash', { total_minor: 1_500 }))
     await his.call('sync', server.url)
     const pending = await his.call('pending')
