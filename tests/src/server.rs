@@ -85,9 +85,15 @@ impl Sender {
     /// A new device of a new person.
     #[must_use]
     pub fn new(server: &Running, tenant: Uuid, role: Role) -> Self {
+        Self::of(&server.url(), tenant, role)
+    }
+
+    /// A new device of a new person, of a server at an address.
+    #[must_use]
+    pub fn of(url: &str, tenant: Uuid, role: Role) -> Self {
         let user = Uuid::new_v4();
         Self {
-            url: server.url(),
+            url: url.into(),
             token: token(tenant, user, role),
             tenant,
             user,

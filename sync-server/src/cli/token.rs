@@ -46,7 +46,7 @@ impl Token {
             sub: UserId(self.user),
             exp: chrono::Utc::now().timestamp().saturating_add(self.seconds),
             iss: self.jwt_issuer,
-            aud: Some(self.jwt_audience),
+            aud: Some(self.jwt_audience.into()),
             role: Some("authenticated".into()),
             app_metadata: AppMetadata {
                 tenant_id: TenantId(self.tenant),
