@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{TenantId, UserId};
 
@@ -25,9 +26,9 @@ pub struct Claims {
     /// Issuer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iss: Option<String>,
-    /// Audience, usually `authenticated`.
+    /// Audience, usually `authenticated`; a text or a list of texts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub aud: Option<String>,
+    pub aud: Option<Value>,
     /// The database role that Supabase names; not the tenant role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
@@ -40,8 +41,8 @@ pub struct Claims {
 pub struct AppMetadata {
     /// The tenant.
     pub tenant_id: TenantId,
-    /// The role within the tenant; absent means [`Role::Viewer`].
-    #[serde(default)]
+    /// The role within the tenant; absent, or a role of a newer peer, means [`Role::Viewer`].
+    #[serde(default, deserialize_with = "known_role")]
     pub role: Role,
 }
 
@@ -60,6 +61,11 @@ pub enum Role {
     Manager,
     /// Programs of the operator.
     Service,
+}
+
+fn known_role<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Role, D::Error> {
+    let role = Value::deserialize(deserializer)?;
+    Ok(Role::deserialize(role).unwrap_or_default())
 }
 
 /// A text that is not a token.

@@ -236,6 +236,13 @@ impl SealedOperation {
                 "op_id differs from the sealed one".into(),
             );
         }
+        if operation.schema > limits::SCHEMA_VERSION {
+            let message = format!("schema {} is newer than this server's", operation.schema);
+            return one("schema", code::UNSUPPORTED, message);
+        }
+        if operation.device_seq == 0 {
+            return one("device_seq", code::OUT_OF_RANGE, "device_seq counts from 1".into());
+        }
         match operation.body {
             // An event that does not fit the envelope falls through to `Other`; say what is wrong.
             Body::Other(ref value) => match value.get("event").map(Event::from_value) {
@@ -252,6 +259,9 @@ impl SealedOperation {
                 code::ID_MISMATCH,
                 "an event's id is its operation's id".into(),
             ),
+            Body::Event(ref event) if event.vehicle_id.0 != operation.lane => {
+                one("lane", code::ID_MISMATCH, "an event's lane is its vehicle".into())
+            }
             Body::Event(_) => Ok(operation),
         }
     }

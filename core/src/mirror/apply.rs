@@ -69,8 +69,9 @@ struct RawChange<'a> {
     seq: u64,
     #[serde(borrow)]
     kind: Cow<'a, str>,
-    #[serde(borrow)]
-    data: &'a RawValue,
+    /// A kind of a newer server may have none.
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
 }
 
 /// The columns of an [`motomind_protocol::EventRecord`], borrowed from its text.
@@ -137,7 +138,7 @@ pub fn apply(
             return Err(PageError::OutOfSequence { index });
         }
         applied.seq = change.seq;
-        let data = change.data.get();
+        let data = change.data.map_or("null", RawValue::get);
         match change.kind.as_ref() {
             "event" => {
                 let standing = Standing {
