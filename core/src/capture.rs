@@ -104,10 +104,23 @@ impl Device {
                     // Amending a correction keeps what it corrects.
                     capture.corrects = stored.operation()?.event().and_then(|e| e.corrects);
                 }
-                let replaced = journal::replaced_with(&self.conn, op_id)?;
-                self.record(capture, replaced, clock.into())
+                let mut replaced = journal::replaced_with(&self.conn, op_id)?;
+                if !stored.has_a_foreign_id() {
+                    return self.record(capture, replaced, clock.into());
+                }
+                replaced.remove(0);
+                let captured = self.record(capture, replaced, clock.into())?;
+                self.set_aside(op_id, format!("amended as {}", captured.op_id))?;
+                Ok(captured)
             }
         }
+    }
+
+    /// Takes a capture out of sight on this device alone; the journal keeps it.
+    fn set_aside(&mut self, op_id: OpId, why: String) -> Result<(), CaptureError> {
+        journal::set_aside(&self.conn, op_id, why)?;
+        overlay::follow(self, &[op_id]);
+        Ok(())
     }
 
     /// Takes a capture back: on the server a retraction if it had arrived, else its id is closed
@@ -123,6 +136,20 @@ impl Device {
     ) -> Result<Captured, CaptureError> {
         let clock = clock.into();
         let stored = journal::find(&self.conn, op_id)?.ok_or(CaptureError::UnknownOperation)?;
+        let mut target = op_id;
+        if stored.has_a_foreign_id() {
+            match journal::replaced_with(&self.conn, op_id)?.get(1) {
+                Some(earlier) => target = *earlier,
+                None => {
+                    self.set_aside(op_id, reason.into())?;
+                    return Ok(Captured {
+                        op_id,
+                        duplicate: false,
+                        warnings: Vec::new(),
+                    });
+                }
+            }
+        }
         let operation = stored.operation()?;
         let event = operation.event().ok_or(CaptureError::UnknownOperation)?;
         let mut retraction = Capture::new(
@@ -134,7 +161,7 @@ impl Device {
             event.date,
             event.timezone.clone(),
         );
-        retraction.corrects = Some(op_id.into());
+        retraction.corrects = Some(target.into());
         retraction.reason = Some(reason.into());
         self.amend(op_id, retraction, clock)
     }

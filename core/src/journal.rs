@@ -52,6 +52,16 @@ impl Stored {
         })
     }
 
+    /// Whether its id turned out to belong to another operation, perhaps someone else's. Nothing
+    /// may be said of that id on this one's behalf.
+    pub(crate) fn has_a_foreign_id(&self) -> bool {
+        self.state == OpState::Rejected
+            && self
+                .reason
+                .as_ref()
+                .is_some_and(|reason| reason.code == code::OP_ID_REUSED)
+    }
+
     /// The sealed operation, read.
     pub(crate) fn operation(&self) -> Result<Operation, StoreError> {
         Ok(serde_json::from_str(&self.sealed.text)?)
@@ -142,6 +152,20 @@ pub(crate) fn supersede(conn: &Connection, op_id: OpId) -> rusqlite::Result<()> 
     )?
     .execute([blob(&op_id.0)])
     .map(drop)
+}
+
+/// Sets an operation aside on this device alone, with the person's words.
+pub(crate) fn set_aside(conn: &Connection, op_id: OpId, why: String) -> Result<(), StoreError> {
+    conn.execute(
+        "UPDATE operations
+         SET state = 'superseded', awaits = NULL, retry_at = NULL, reason = ?2
+         WHERE op_id = ?1 AND state = 'rejected'",
+        params![
+            blob(&op_id.0),
+            serde_json::to_string(&Rejection::new("discarded", why))?
+        ],
+    )?;
+    Ok(())
 }
 
 /// Puts an operation back in the queue.

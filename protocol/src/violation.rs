@@ -88,6 +88,9 @@ pub mod code {
     pub const ODOMETER_OUT_OF_ORDER: &str = "odometer_out_of_order";
     /// An amendment or discard has closed this operation's id for ever.
     pub const SUPERSEDED: &str = "superseded";
+    /// The operation's id belongs to another operation (the outcome of that name, as a device keeps
+    /// it).
+    pub const OP_ID_REUSED: &str = "op_id_reused";
     /// The event that this one corrects was itself rejected or closed.
     pub const PARENT_REJECTED: &str = "parent_rejected";
     /// Another event already has this id.

@@ -315,7 +315,7 @@ fn settle(
             Outcome::Rejected(reason) => journal::reject(&tx, *op, &reason, None)?,
             Outcome::OpIdReused { known_hash } => {
                 let message = format!("the server knows this id with other content ({known_hash})");
-                journal::reject(&tx, *op, &Rejection::new("op_id_reused", message), None)?;
+                journal::reject(&tx, *op, &Rejection::new(code::OP_ID_REUSED, message), None)?;
             }
             Outcome::Forked { .. } => journal::requeue(&tx, *op, None)?,
             Outcome::Unknown => {

@@ -1,0 +1,164 @@
+//! The sync machine by itself: what single replies do. Whole stories are the simulation's.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::NaiveDate;
+use motomind_core::protocol::wire::{OpOutcome, Outcome, PushResponse};
+use motomind_core::protocol::{Hash, Identity, OpId, OpState, TenantId, UserId, VehicleId, code};
+use motomind_core::*;
+use serde_json::json;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+const NOW: i64 = 1_760_000_000_000;
+
+fn token(user: u128) -> String {
+    let claims = json!({
+        "sub": Uuid::from_u128(user), "exp": 4_000_000_000_u64,
+        "app_metadata": { "tenant_id": Uuid::from_u128(1), "role": "technician" },
+    });
+    let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    format!("{}.{}.{}", part("{}"), part(&claims.to_string()), part("signature"))
+}
+
+fn device(dir: &TempDir) -> Device {
+    let file = |name: &str| dir.path().join(name).to_str().unwrap().to_string();
+    let identity =
+        Identity { tenant_id: TenantId(Uuid::from_u128(1)), user_id: UserId(Uuid::from_u128(2)) };
+    let mut device = Device::open(OpenOptions {
+        journal: file("journal.db"),
+        mirror: file("mirror.db"),
+        vfs: None,
+        identity: Some(identity),
+        key: None,
+        seed: [1; 32],
+        now: NOW,
+    })
+    .unwrap();
+    device.set_token(Some(&token(2)), NOW);
+    device
+}
+
+fn capture(device: &mut Device, miles: i64) -> OpId {
+    let day = NaiveDate::from_ymd_opt(2025, 10, 9).unwrap();
+    let vehicle = VehicleId(Uuid::from_u128(77));
+    let mut capture = Capture::new(vehicle, "odometer", NOW + miles, day, "America/Denver");
+    capture.miles = Some(miles);
+    device.capture(capture, NOW).unwrap().op_id
+}
+
+/// Starts whatever the device wants to send and returns the push.
+fn push(device: &mut Device) -> Request {
+    let Step::Send(requests) = device.next_step(NOW).unwrap() else { panic!("nothing to send") };
+    requests.into_iter().find(|request| request.path == "/v1/sync/push").expect("no push")
+}
+
+fn reply(status: u16, body: impl Into<Vec<u8>>) -> Reply {
+    Reply { status, retry_after_s: None, body: body.into() }
+}
+
+fn answer(device: &mut Device, request: &Request, outcomes: Vec<(OpId, Outcome)>) {
+    let outcomes = outcomes
+        .into_iter()
+        .map(|(op_id, outcome)| OpOutcome { op_id: Some(op_id), outcome })
+        .collect();
+    let response =
+        PushResponse { protocol: 1, outcomes, head: 9, server_time_ms: NOW, retention_days: 30 };
+    let body = serde_json::to_vec(&response).unwrap();
+    device.on_reply(request.id, &reply(200, body), NOW).unwrap();
+}
+
+#[test]
+fn discarding_what_has_a_foreign_id_says_nothing_of_that_id() {
+    let dir = TempDir::new().unwrap();
+    let mut device = device(&dir);
+    let op = capture(&mut device, 100);
+    let request = push(&mut device);
+    answer(&mut device, &request, vec![(op, Outcome::OpIdReused { known_hash: Hash::ZERO })]);
+    let item = &device.pending(NOW).unwrap()[0];
+    assert_eq!(item.reason.as_ref().unwrap().code, code::OP_ID_REUSED);
+    device.discard(op, "imported twice", NOW).unwrap();
+    assert!(device.pending(NOW).unwrap().is_empty());
+    assert_eq!(device.operation(op, NOW).unwrap().unwrap().state, OpState::Superseded);
+    let entries = device.timeline(&TimelineQuery::default()).unwrap().entries;
+    assert!(entries.is_empty(), "{entries:?}");
+}
+
+#[test]
+fn a_portal_page_is_no_success_and_no_refusal() {
+    let dir = TempDir::new().unwrap();
+    let mut device = device(&dir);
+    let op = capture(&mut device, 100);
+    for status in [200, 302, 401, 403, 404, 511] {
+        device.on_poke(NOW);
+        let request = push(&mut device);
+        device.on_reply(request.id, &reply(status, "<html>Welcome, guest</html>"), NOW).unwrap();
+        assert_eq!(device.blocked(), None, "{status}");
+        assert_eq!(device.pending(NOW).unwrap()[0].op_id, op, "{status}");
+    }
+}
+
+#[test]
+fn the_late_refusal_of_an_old_token_leaves_the_new_one_alone() {
+    let dir = TempDir::new().unwrap();
+    let mut device = device(&dir);
+    capture(&mut device, 100);
+    let request = push(&mut device);
+    device.set_token(Some(&token(2)), NOW);
+    let expired = json!({
+        "type": "about:blank", "title": "Unauthorized", "status": 401,
+        "code": "token_expired", "detail": "get a new one",
+    });
+    device.on_reply(request.id, &reply(401, expired.to_string()), NOW).unwrap();
+    assert_eq!(device.blocked(), None);
+    let request = push(&mut device);
+    device.on_reply(request.id, &reply(401, expired.to_string()), NOW).unwrap();
+    assert_eq!(device.blocked(), Some(&Blocked::NeedsToken));
+    assert!(matches!(
+        device.set_token(Some(&token(3)), NOW),
+        Some(Blocked::WrongIdentity(_))
+    ));
+}
+
+#[test]
+fn one_poison_operation_ends_up_alone_and_the_others_flow() {
+    let dir = TempDir::new().unwrap();
+    let mut device = device(&dir);
+    let ops: Vec<OpId> = (1..=8).map(|miles| capture(&mut device, miles)).collect();
+    let poison = ops[5];
+    for _ in 0..40 {
+        let Step::Send(requests) = device.next_step(NOW).unwrap() else { break };
+        for request in requests {
+            if request.path != "/v1/sync/push" {
+                device.on_failure(request.id, FailureKind::Network, NOW);
+                continue;
+            }
+            let sent = sent(&request);
+            if sent.contains(&poison) {
+                device.on_reply(request.id, &reply(500, "boom"), NOW).unwrap();
+            } else {
+                let accepted = |op| (op, Outcome::Accepted { seq: 1, flags: Vec::new() });
+                answer(&mut device, &request, sent.into_iter().map(accepted).collect());
+            }
+        }
+    }
+    let pending = device.pending(NOW).unwrap();
+    assert_eq!(pending.iter().map(|item| item.op_id).collect::<Vec<_>>(), [poison]);
+    assert_eq!(pending[0].reason.as_ref().unwrap().code, code::SERVER_FAULT);
+    assert!(pending[0].retry_at.is_some_and(|at| at > NOW));
+}
+
+fn sent(request: &Request) -> Vec<OpId> {
+    use std::io::Read as _;
+    let gzipped = request.headers.contains(&("content-encoding", "gzip".to_string()));
+    let mut json = Vec::new();
+    if gzipped {
+        flate2::read::GzDecoder::new(&request.body[..]).read_to_end(&mut json).unwrap();
+    } else {
+        json.clone_from(&request.body);
+    }
+    let push: motomind_core::protocol::wire::PushRequest = serde_json::from_slice(&json).unwrap();
+    push.operations.into_iter().map(|operation| operation.op_id).collect()
+}
