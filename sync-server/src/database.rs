@@ -16,6 +16,9 @@ const CONNECTION_WAIT: Duration = Duration::from_secs(5);
 /// The database ends a statement after this, and a transaction that idles.
 const STATEMENT_TIMEOUT_MS: u32 = 20_000;
 
+/// Longest wait for a row that another transaction holds.
+const LOCK_TIMEOUT_MS: u32 = 10_000;
+
 /// A pool of at most `size` connections. Opens none yet.
 ///
 /// # Errors
@@ -23,7 +26,7 @@ const STATEMENT_TIMEOUT_MS: u32 = 20_000;
 pub fn pool(url: &str, size: usize) -> Result<Pool, String> {
     let mut config = parse(url)?;
     let options = format!(
-        "{} -c statement_timeout={STATEMENT_TIMEOUT_MS} \
+        "{} -c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} \
          -c idle_in_transaction_session_timeout={STATEMENT_TIMEOUT_MS}",
         config.get_options().unwrap_or_default()
     );

@@ -211,6 +211,7 @@ impl From<tokio_postgres::Error> for Error {
             Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED) => {
                 Self::Conflict(text)
             }
+            Some(&SqlState::LOCK_NOT_AVAILABLE) => Self::Unavailable(text),
             Some(_) => Self::Internal(text),
         }
     }

@@ -115,6 +115,15 @@ impl Settings {
         if let Err(error) = crate::database::parse(&self.database_url) {
             return Err(format!("--database-url (DATABASE_URL): {error}"));
         }
+        let is_origin = |origin: &String| {
+            origin == "*" || origin.starts_with("http://") || origin.starts_with("https://")
+        };
+        if let Some(other) = self.cors_origins.iter().find(|one| !is_origin(one)) {
+            return Err(format!(
+                "--cors-origins (MOTOMIND_CORS_ORIGINS): {other} is no origin such as \
+                 https://app.example"
+            ));
+        }
         match (&self.jwt_secret, &self.jwks) {
             (None, None) => Err(
                 "--jwt-secret (MOTOMIND_JWT_SECRET) or --jwks (MOTOMIND_JWKS) is \

@@ -36,7 +36,10 @@ async fn main() {
     let postgres = Postgres::private(Durability::Real);
     let database = postgres.database().await;
     let server = Server::start(&database);
-    println!("resident memory of the server, idle      {:6.1} MiB", server.resident_mib());
+    println!(
+        "resident memory of the server, idle      {:6.1} MiB",
+        server.resident_mib()
+    );
     for writers in [1, 4] {
         let (mut pushes, mut bare) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
@@ -52,9 +55,15 @@ async fn main() {
         println!("{writers} writers, batches of {BATCH}:");
         println!("  push over HTTP, token and RLS          {push:8.0} events/s");
         println!("  bare SQL, the same inserts             {bare:8.0} events/s");
-        println!("  push / bare                            {:8.2}", push / bare);
+        println!(
+            "  push / bare                            {:8.2}",
+            push / bare
+        );
     }
-    println!("resident memory of the server, loaded    {:6.1} MiB", server.resident_mib());
+    println!(
+        "resident memory of the server, loaded    {:6.1} MiB",
+        server.resident_mib()
+    );
 }
 
 /// One writer's pushes, made beforehand: a vehicle's readings, rising.
@@ -130,8 +139,14 @@ impl Columns {
             ids: events.iter().map(|event| event.id.0).collect(),
             vehicles: events.iter().map(|event| event.vehicle_id.0).collect(),
             ats: events.iter().map(|event| event.occurred_at).collect(),
-            miles: events.iter().map(|event| event.miles.unwrap() as i32).collect(),
-            notes: events.iter().map(|event| event.notes.clone().unwrap()).collect(),
+            miles: events
+                .iter()
+                .map(|event| event.miles.unwrap() as i32)
+                .collect(),
+            notes: events
+                .iter()
+                .map(|event| event.notes.clone().unwrap())
+                .collect(),
             payloads: events.iter().map(|_| "{}".to_string()).collect(),
             bodies: events.iter().map(json).collect(),
             hashes: batch.iter().map(|sealed| sealed.hash.0.to_vec()).collect(),
@@ -217,12 +232,26 @@ async fn insert_all(mut client: Client, device: Sender, batches: Vec<Columns>) {
         let ids: Vec<Uuid> = numbered.iter().map(|row| row.get(0)).collect();
         let seqs: Vec<i64> = numbered.iter().map(|row| row.get(1)).collect();
         assert_eq!(ids.len(), BATCH);
-        let identity = (&device.tenant, &device.device, &device.incarnation, &device.user);
+        let identity = (
+            &device.tenant,
+            &device.device,
+            &device.incarnation,
+            &device.user,
+        );
         let (tenant, own, life, user) = identity;
         transaction
             .execute(
                 &operations,
-                &[tenant, own, life, user, &ids, &batch.hashes, &seqs, &batch.places],
+                &[
+                    tenant,
+                    own,
+                    life,
+                    user,
+                    &ids,
+                    &batch.hashes,
+                    &seqs,
+                    &batch.places,
+                ],
             )
             .await
             .unwrap();
@@ -254,7 +283,12 @@ impl Server {
         let status = format!("/proc/{}/status", self.process.id());
         let status = std::fs::read_to_string(status).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib: f64 = line.unwrap().trim().trim_end_matches(" kB").parse().unwrap();
+        let kib: f64 = line
+            .unwrap()
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .unwrap();
         kib / 1024.0
     }
 }

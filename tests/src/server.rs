@@ -160,7 +160,6 @@ impl Sender {
     }
 
     /// A request with the token.
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let url = format!("{}{path}", self.url);
         self.http.request(method, url).bearer_auth(&self.token)

@@ -1,4 +1,5 @@
 //! What becomes of an operation: every outcome of a push, over a real socket and a real Postgres.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use motomind_protocol::wire::Outcome;
 use motomind_protocol::{EventId, Flag, OpId, Role};

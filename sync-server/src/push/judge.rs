@@ -65,13 +65,13 @@ pub(crate) fn known_before(
 ) -> Option<Verdict> {
     let (sealed, operation) = (&received.sealed, &received.operation);
     if let Some(earlier) = known.operations.get(&operation.op_id) {
+        if let Some(known_hash) = earlier.hash.filter(|hash| *hash != sealed.hash) {
+            return Some(Verdict::Said(Outcome::OpIdReused { known_hash }));
+        }
         if let KnownState::Closed { .. } = earlier.state {
             let message = "an amendment or discard has taken its place";
             let rejection = Rejection::new(code::SUPERSEDED, message);
             return Some(Verdict::Said(Outcome::Rejected(rejection)));
-        }
-        if let Some(known_hash) = earlier.hash.filter(|hash| *hash != sealed.hash) {
-            return Some(Verdict::Said(Outcome::OpIdReused { known_hash }));
         }
         if let KnownState::Accepted { seq } = earlier.state {
             return Some(match seq {
@@ -120,10 +120,18 @@ pub(crate) struct Superseded {
     pub(crate) open: Vec<OpId>,
 }
 
+/// The operations that one supersedes; never itself.
+pub(crate) fn others(operation: &Operation) -> impl Iterator<Item = &OpId> {
+    operation
+        .supersedes
+        .iter()
+        .filter(|op_id| **op_id != operation.op_id)
+}
+
 /// Rule 5: which of the superseded operations is meant, and which are closed.
 pub(crate) fn superseded(operation: &Operation, known: &Known) -> Superseded {
     let mut found = Superseded::default();
-    for op_id in &operation.supersedes {
+    for op_id in others(operation) {
         let state = known.operations.get(op_id).map(|op| op.state);
         match state {
             Some(KnownState::Accepted { .. }) => {
@@ -145,7 +153,7 @@ pub(crate) fn superseded(operation: &Operation, known: &Known) -> Superseded {
 ///
 /// # Errors
 /// The verdict, where that question already decides.
-pub(crate) fn named(operation: &Operation, known: &Known) -> Result<Option<EventId>, Verdict> {
+pub(crate) fn named(operation: &Operation, known: &Known) -> Result<Option<EventId>, Box<Verdict>> {
     match operation.parent() {
         Some(named) => follow_corrected(named, operation.op_id, known).map(Some),
         None => Ok(None),
@@ -153,10 +161,10 @@ pub(crate) fn named(operation: &Operation, known: &Known) -> Result<Option<Event
 }
 
 /// The event that a correction names, or what took its place.
-fn follow_corrected(named: EventId, by: OpId, known: &Known) -> Result<EventId, Verdict> {
+fn follow_corrected(named: EventId, by: OpId, known: &Known) -> Result<EventId, Box<Verdict>> {
     let refused = || {
         let message = "the event that this one corrects was itself refused or taken back";
-        reject(code::PARENT_REJECTED, message, Some("corrects"))
+        Box::new(reject(code::PARENT_REJECTED, message, Some("corrects")))
     };
     let mut at = named;
     for _ in 0..CHAIN_LENGTH_MAX {
@@ -166,7 +174,7 @@ fn follow_corrected(named: EventId, by: OpId, known: &Known) -> Result<EventId, 
         match known.operations.get(&at.into()).map(|op| op.state) {
             Some(KnownState::Closed { by: next }) if next != by => at = next.into(),
             Some(_) => return Err(refused()),
-            None => return Err(Verdict::Said(Outcome::Waiting { parent: at })),
+            None => return Err(Box::new(Verdict::Said(Outcome::Waiting { parent: at }))),
         }
     }
     Err(refused())

@@ -8,6 +8,7 @@
 //! once, or a single one that corrects or supersedes. Should the database refuse a set, the whole
 //! batch is tried again one by one, so that the operation to blame is refused alone.
 
+mod conclude;
 mod judge;
 mod known;
 mod load;
@@ -17,15 +18,15 @@ mod store;
 use std::collections::HashSet;
 
 use deadpool_postgres::Transaction;
-use motomind_protocol::wire::{OpOutcome, Outcome, Rejection};
+use motomind_protocol::wire::{OpOutcome, Rejection};
 use motomind_protocol::{OpId, VehicleId, code};
 
 pub(crate) use judge::Bench;
 use judge::Verdict;
 use known::{Known, KnownOperation, KnownState};
 pub(crate) use read::Batch;
-use read::{Content, Item, Received};
-use store::{Numbers, Settled, Writes};
+use read::{Item, Received};
+use store::Writes;
 
 use crate::App;
 use crate::error::Error;
@@ -252,11 +253,13 @@ impl<'a> Sitting<'a> {
         if let Verdict::Accepted { corrects, .. } = &verdict {
             writes.events.push((received, *corrects));
         }
+        writes.by = Some(received.operation.op_id);
         writes.store(transaction, bench).await?;
-        for (closed, by) in &writes.closed {
-            self.closed[place].get_or_insert(*closed);
+        self.closed[place] = writes.closed.first().copied();
+        for closed in &writes.closed {
             let entry = self.known.operations.entry(*closed);
-            let closed = KnownState::Closed { by: *by };
+            let by = received.operation.op_id;
+            let closed = KnownState::Closed { by };
             entry
                 .or_insert(KnownOperation {
                     hash: None,
@@ -288,33 +291,28 @@ impl<'a> Sitting<'a> {
             return Ok(judge::unsupported());
         };
         let superseded = judge::superseded(operation, &self.known);
-        let close = |writes: &mut Writes<'_>, ids: &[OpId]| {
-            writes
-                .closed
-                .extend(ids.iter().map(|id| (*id, operation.op_id)));
-        };
-        if event.is_retraction() && !operation.supersedes.is_empty() && superseded.event.is_none() {
-            // Its sequence is that of a closing, so there is one even where all are closed.
-            let open = &superseded.open;
-            close(
-                writes,
-                if open.is_empty() {
-                    &operation.supersedes[..1]
-                } else {
-                    open
-                },
-            );
+        let first = judge::others(operation).next().copied();
+        writes.closed.clone_from(&superseded.open);
+        if let Some(first) = first
+            && event.is_retraction()
+            && superseded.event.is_none()
+        {
+            if writes.closed.is_empty() {
+                // Its sequence is that of a closing, so there is one even where all are closed.
+                writes.closed.push(first);
+            }
             return Ok(Verdict::NothingToRetract);
         }
         if let Some(verdict) = judge::admissible(event, &self.known, bench) {
+            // Not even read as what it claims to be: it closes nothing.
+            writes.closed.clear();
             return Ok(verdict);
         }
-        close(writes, &superseded.open);
         let corrects = match superseded.event {
             Some(event) => Some(event),
             None => match judge::named(operation, &self.known) {
                 Ok(named) => named,
-                Err(verdict) => return Ok(verdict),
+                Err(verdict) => return Ok(*verdict),
             },
         };
         let Some(corrects) = corrects else {
@@ -342,117 +340,5 @@ impl<'a> Sitting<'a> {
             &mut self.known,
             bench,
         ))
-    }
-
-    /// Turns verdicts into outcomes and keeps them.
-    async fn conclude(
-        &self,
-        transaction: &Transaction<'_>,
-        numbers: &Numbers,
-    ) -> Result<Vec<OpOutcome>, Error> {
-        let mut outcomes = Vec::with_capacity(self.batch.items.len());
-        let mut settled = Vec::new();
-        for (place, item) in self.batch.items.iter().enumerate() {
-            let outcome = self.outcome(place, item, numbers)?;
-            self.keep(transaction, place, item, &outcome, &mut settled)
-                .await?;
-            outcomes.push(OpOutcome {
-                op_id: item.op_id,
-                outcome,
-            });
-        }
-        // An operation sent twice in one batch has one lasting outcome: the better one.
-        settled.sort_by_key(|one| (one.sealed.op_id, one.seq.is_none()));
-        settled.dedup_by_key(|one| one.sealed.op_id);
-        store::settle(transaction, self.bench.caller.tenant_id, &settled).await?;
-        Ok(outcomes)
-    }
-
-    fn outcome(&self, place: usize, item: &Item, numbers: &Numbers) -> Result<Outcome, Error> {
-        let numbered = |kind: &str, id: uuid::Uuid| {
-            let seq = numbers.get(&(kind.to_string(), id)).copied();
-            seq.ok_or_else(|| Error::Internal(format!("{kind} {id} got no sequence")))
-        };
-        match &item.content {
-            Content::Refused(rejection) | Content::Quarantined(_, _, rejection) => {
-                return Ok(Outcome::Rejected(rejection.clone()));
-            }
-            Content::Operation(_) => {}
-        }
-        let id = item.op_id.map_or_else(uuid::Uuid::nil, |op| op.0);
-        match &self.verdicts[place] {
-            Some(Verdict::Said(outcome)) => Ok(outcome.clone()),
-            Some(Verdict::Rejected(rejection)) => Ok(Outcome::Rejected(rejection.clone())),
-            Some(Verdict::Accepted { flags, .. }) => Ok(Outcome::Accepted {
-                seq: numbered("event", id)?,
-                flags: flags.clone(),
-            }),
-            Some(Verdict::NothingToRetract) => Ok(Outcome::Accepted {
-                seq: self.closing_seq(place, numbers)?,
-                flags: Vec::new(),
-            }),
-            Some(Verdict::Repeated) => {
-                let first = self
-                    .batch
-                    .items
-                    .iter()
-                    .position(|one| one.op_id == item.op_id);
-                let seq = match first {
-                    Some(first) if first < place => {
-                        match self.outcome(first, &self.batch.items[first], numbers)? {
-                            Outcome::Accepted { seq, .. } => Some(seq),
-                            _ => numbers.get(&("event".to_string(), id)).copied(),
-                        }
-                    }
-                    _ => None,
-                };
-                let seq = seq.ok_or_else(|| Error::Internal(format!("{id} was not first")))?;
-                Ok(Outcome::Duplicate { seq })
-            }
-            None => Err(Error::Internal(format!("{id} was not judged"))),
-        }
-    }
-
-    fn closing_seq(&self, place: usize, numbers: &Numbers) -> Result<u64, Error> {
-        let closed = self.closed[place];
-        closed
-            .and_then(|closed| numbers.get(&("closed".to_string(), closed.0)).copied())
-            .ok_or_else(|| Error::Internal("a closing got no sequence".into()))
-    }
-
-    async fn keep<'b>(
-        &self,
-        transaction: &Transaction<'_>,
-        place: usize,
-        item: &'b Item,
-        outcome: &Outcome,
-        settled: &mut Vec<Settled<'b>>,
-    ) -> Result<(), Error> {
-        let device = self.batch.device_id;
-        let (sealed, operation) = match &item.content {
-            Content::Operation(received) => (&received.sealed, Some(&received.operation)),
-            Content::Quarantined(sealed, operation, _) => (sealed, operation.as_deref()),
-            Content::Refused(_) => return Ok(()),
-        };
-        if matches!(outcome, Outcome::Rejected(_) | Outcome::OpIdReused { .. }) {
-            store::quarantine(transaction, self.bench, device, sealed, outcome).await?;
-        }
-        let judged = !matches!(
-            self.verdicts[place],
-            Some(Verdict::Said(_) | Verdict::Repeated)
-        );
-        let seq = match outcome {
-            Outcome::Accepted { seq, .. } => Some(*seq),
-            Outcome::Rejected(_) => None,
-            _ => return Ok(()),
-        };
-        if let Some(operation) = operation.filter(|_| judged) {
-            settled.push(Settled {
-                sealed,
-                operation,
-                seq,
-            });
-        }
-        Ok(())
     }
 }

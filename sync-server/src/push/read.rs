@@ -145,7 +145,7 @@ impl Content {
             let rejection = Rejection::new(code::WRONG_IDENTITY, message).field("device_id");
             return Self::Refused(rejection);
         }
-        if matches!(operation.body, Body::Other(_)) || operation.schema > limits::SCHEMA_VERSION {
+        if matches!(operation.body, Body::Other(_)) {
             let message = "this server does not know this kind of operation yet";
             let rejection = Rejection::new(code::UNSUPPORTED, message);
             return Self::Quarantined(sealed, Some(Box::new(operation)), rejection);
@@ -155,10 +155,12 @@ impl Content {
 
     /// What was damaged on the way is not evidence; what was sealed unreadable is.
     fn unreadable(sealed: SealedOperation, violations: Vec<Violation>) -> Self {
-        let damaged = [code::HASH_MISMATCH, code::TOO_LARGE, code::ID_MISMATCH];
-        let intact = violations
-            .first()
-            .is_none_or(|first| !damaged.contains(&first.code.as_str()));
+        let damaged = |first: &Violation| match first.code.as_str() {
+            code::HASH_MISMATCH | code::TOO_LARGE => true,
+            code::ID_MISMATCH => first.field == "op_id",
+            _ => false,
+        };
+        let intact = !violations.first().is_some_and(damaged);
         let rejection = Rejection::from(violations);
         if intact {
             Self::Quarantined(sealed, None, rejection)

@@ -21,8 +21,10 @@ const FIX_ABSENT_CHARS_MAX: usize = 64;
 pub(crate) struct Writes<'a> {
     /// Operations that state a fact, each with the event that it corrects.
     pub(crate) events: Vec<(&'a Received, Option<EventId>)>,
-    /// Ids closed for ever, each with what closed it.
-    pub(crate) closed: Vec<(OpId, OpId)>,
+    /// Ids closed for ever …
+    pub(crate) closed: Vec<OpId>,
+    /// … and what closed them.
+    pub(crate) by: Option<OpId>,
 }
 
 impl Writes<'_> {
@@ -32,8 +34,10 @@ impl Writes<'_> {
         transaction: &Transaction<'_>,
         bench: &Bench,
     ) -> Result<(), Error> {
-        for (op_id, by) in &self.closed {
-            close(transaction, bench.caller.tenant_id, *op_id, *by).await?;
+        if let Some(by) = self.by
+            && !self.closed.is_empty()
+        {
+            close(transaction, bench.caller.tenant_id, &self.closed, by).await?;
         }
         if !self.events.is_empty() {
             self.store_events(transaction, bench).await?;
@@ -104,30 +108,34 @@ impl Writes<'_> {
     }
 }
 
-/// Closes an id for ever and says so in the log.
+/// Closes ids for ever and says so in the log.
 async fn close(
     transaction: &Transaction<'_>,
     tenant: TenantId,
-    op_id: OpId,
+    closed: &[OpId],
     by: OpId,
 ) -> Result<(), Error> {
     let close = transaction
         .prepare_cached(
             "INSERT INTO operations AS o (tenant_id, op_id, outcome, superseded_by)
-             VALUES ($1, $2, 'closed', $3)
+             SELECT $1, op_id, 'closed', $3 FROM unnest($2::uuid[]) AS c (op_id)
              ON CONFLICT (tenant_id, op_id) DO UPDATE
                SET outcome = 'closed', superseded_by = excluded.superseded_by
                WHERE o.outcome = 'rejected'",
         )
         .await?;
     let log = transaction
-        .prepare_cached("SELECT append_change('closed', $1, $2)")
+        .prepare_cached(
+            "SELECT append_change('closed', op_id,
+                                  json_build_object('op_id', op_id, 'by', $2::uuid)::text)
+             FROM unnest($1::uuid[]) AS c (op_id)",
+        )
         .await?;
+    let ids: Vec<Uuid> = closed.iter().map(|op_id| op_id.0).collect();
     transaction
-        .execute(&close, &[&tenant.0, &op_id.0, &by.0])
+        .execute(&close, &[&tenant.0, &ids, &by.0])
         .await?;
-    let data = serde_json::json!({"op_id": op_id, "by": by}).to_string();
-    transaction.query(&log, &[&op_id.0, &data]).await?;
+    transaction.query(&log, &[&ids, &by.0]).await?;
     Ok(())
 }
 
