@@ -61,6 +61,7 @@ impl Device {
         attach_mirror(&conn, &options)?;
         let who = identify(&conn, &options, &mut rng)?;
         let mut device = Self::assemble(conn, who, rng)?;
+        overlay::check_log(&device.conn)?;
         overlay::rebuild(&mut device)?;
         sync::reoffer_released(&mut device, options.now)?;
         Ok(device)

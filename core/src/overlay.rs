@@ -230,6 +230,32 @@ pub(crate) fn contradicted(conn: &Connection, ops: &[OpId]) -> Result<bool, Stor
     Ok(false)
 }
 
+/// Makes sure at opening that the mirror is of the log that the journal's sequences belong to:
+/// a file that was put back from an older copy may be of one that is gone.
+pub(crate) fn check_log(conn: &Connection) -> Result<(), StoreError> {
+    let position = mirror::position(conn)?;
+    let passed: Vec<OpId> = {
+        let mut statement = conn.prepare(
+            "SELECT op_id FROM operations
+             WHERE state = 'accepted' AND seq <= ?1 AND NOT EXISTS (
+               SELECT 1 FROM events
+               WHERE event_id = op_id AND own = 0 AND generation = ?2)",
+        )?;
+        let mut rows = statement.query(params![position.seq as i64, position.generation])?;
+        let mut passed = Vec::new();
+        while let Some(row) = rows.next()? {
+            passed.push(OpId(read_id(row, 0)?));
+        }
+        passed
+    };
+    if contradicted(conn, &passed)? {
+        let tx = conn.unchecked_transaction()?;
+        journal::offer_all_again(&tx)?;
+        tx.commit()?;
+    }
+    Ok(())
+}
+
 fn is_from_server(conn: &Connection, event: EventId, generation: i64) -> Result<bool, StoreError> {
     let own: Option<bool> = conn
         .prepare_cached("SELECT own FROM events WHERE event_id = ?1 AND generation = ?2")?

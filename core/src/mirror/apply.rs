@@ -190,14 +190,23 @@ pub fn put_event(
         Some(corrected) => Some(family::root_of(conn, corrected)?),
         None => None,
     };
+    let id = record.event.id;
+    let root_before = match corrects {
+        Some(_) => family::root_of(conn, id)?,
+        None => id,
+    };
     insert_event(conn, &record, data, standing, generation, corrects, root)?;
     match root {
         Some(root) => {
-            family::adopt(conn, record.event.id, root)?;
+            family::adopt(conn, id, root)?;
             family::refresh(conn, root)?;
+            if root_before != id && root_before != root {
+                // It leaves a family that knew it by an event which is no more.
+                family::refresh(conn, root_before)?;
+            }
         }
         // It may itself be what others, overlaid before it arrived, already correct.
-        None => family::refresh_if_any(conn, record.event.id)?,
+        None => family::refresh_if_any(conn, id)?,
     }
     Ok(record.event.vehicle_id)
 }

@@ -200,8 +200,14 @@ fn take_page(
 /// A discard of something that had never arrived is settled by its `closed` entry: there is no
 /// event to show for it.
 fn settle_closing(conn: &Connection, by: OpId) -> Result<(), StoreError> {
-    conn.prepare_cached("DELETE FROM events WHERE event_id = ?1 AND own = 1 AND type = ?2")?
-        .execute(params![blob(&by.0), registry::RETRACTION])?;
+    let discard: bool = conn
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM events WHERE event_id = ?1 AND own = 1 AND type = ?2)",
+        )?
+        .query_row(params![blob(&by.0), registry::RETRACTION], |row| row.get(0))?;
+    if discard {
+        overlay::take_out(conn, by)?;
+    }
     Ok(())
 }
 
