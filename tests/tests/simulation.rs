@@ -30,6 +30,7 @@ const HAPPENS: &[&str] = &[
     "phone cloned",
     "phone restored",
     "power lost",
+    "pruned",
     "rate_limited",
     "resnapshot",
     "server restored",

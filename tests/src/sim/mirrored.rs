@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use motomind_core::TimelineEntry;
 use motomind_protocol::EventId;
 
 use super::phone::Phone;
 use super::tenant::Tenant;
-use super::timeline::effective_events;
+use super::timeline::{effective_events, root_of};
 use super::world::Checked;
 
 /// Compares a mirror that has caught up with the server it mirrors: the events, which of them
@@ -32,7 +33,10 @@ pub fn mirrored(phone: &Phone, tenant: &Tenant) -> Checked {
         }
         if entry.hidden == counting.contains(&id) {
             let hidden = entry.hidden;
-            return Err(format!("has {id} hidden: {hidden}, the server otherwise"));
+            let why = family(&entries, tenant, id);
+            return Err(format!(
+                "has {id} hidden: {hidden}, the server otherwise{why}"
+            ));
         }
     }
     let device = phone.device.as_ref().ok_or("is off")?;
@@ -50,4 +54,27 @@ pub fn mirrored(phone: &Phone, tenant: &Tenant) -> Checked {
         return Err("has other garages than the server".into());
     }
     Ok(())
+}
+
+/// A family on both sides, for whoever reads about the difference.
+fn family(entries: &[TimelineEntry], tenant: &Tenant, id: EventId) -> String {
+    let root = |id: &EventId| {
+        let event = tenant.events.get(id);
+        event.map(|(_, record)| root_of(&tenant.events, record))
+    };
+    let mut text = String::new();
+    for entry in entries.iter().filter(|e| root(&e.event_id) == root(&id)) {
+        let there = tenant.events.get(&entry.event_id);
+        text += &format!(
+            "\n  {} {} seq {:?} {:?} hidden {} corrects {:?}; on the server {:?}",
+            entry.event_id,
+            entry.kind,
+            entry.seq,
+            entry.state,
+            entry.hidden,
+            entry.corrects,
+            there.map(|(seq, record)| (seq, record.corrects))
+        );
+    }
+    text
 }

@@ -23,13 +23,16 @@ impl World {
             .map_err(|error| format!("the journal of phone {index} cannot be read: {error}"))?;
         let there: BTreeSet<OpId> = rows.iter().map(|row| row.sealed.op_id).collect();
         let mut held = self.phones[index].held.clone();
-        held.retain(|op| there.contains(op) || !self.accepted.contains_key(op));
+        held.retain(|op| there.contains(op) || !self.may_be_pruned(*op));
         if let Some(lost) = held.iter().find(|op| !there.contains(op)) {
             return Err(format!(
                 "phone {index} lost the acknowledged capture {lost}"
             ));
         }
         let complete = held.len() == self.phones[index].held.len();
+        if !complete {
+            self.trace.count("pruned");
+        }
         for row in &rows {
             if !held.contains(&row.sealed.op_id) {
                 self.adopt(index, row)?;
@@ -45,6 +48,12 @@ impl World {
                 .map_err(|broken| format!("the chain of phone {index} breaks: {broken:?}"))?;
         }
         Ok(())
+    }
+
+    /// Whether the server has confirmed an operation, or closed its id for an amendment or discard.
+    fn may_be_pruned(&self, op: OpId) -> bool {
+        let mut by = self.ledger.replacements(op).iter();
+        self.accepted.contains_key(&op) || by.any(|by| self.may_be_pruned(*by))
     }
 
     /// A capture in the journal that was never acknowledged: there must have been a call.

@@ -114,6 +114,9 @@ impl World {
         let actions = 30 + self.dice.below(60);
         for _ in 0..actions {
             self.act()?;
+            if self.dice.permille(6) {
+                self.holiday()?;
+            }
             let pause = match self.dice.below(20) {
                 0 => self.dice.between(0, 12 * HOUR_MS),
                 1..=3 => self.dice.between(0, HOUR_MS),
@@ -127,6 +130,18 @@ impl World {
         }
         self.find_peace()?;
         self.check_everything()
+    }
+
+    /// Everyone goes away for six weeks, longer than a device keeps what the server has.
+    fn holiday(&mut self) -> Checked {
+        for index in 0..self.phones.len() {
+            if self.phones[index].device.is_some() {
+                self.switch_off(index);
+            }
+        }
+        self.advance(self.now + 42 * 24 * HOUR_MS)?;
+        self.note(|| "everyone comes back".into());
+        Ok(())
     }
 
     /// One thing happens.

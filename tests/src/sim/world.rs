@@ -304,6 +304,15 @@ impl World {
             Err(OpenError::AlreadyOpen) => return Err(format!("phone {index} is locked out")),
             Err(error) => return Err(format!("phone {index} does not open: {error}")),
         }
+        let chain = self.phones[index]
+            .device
+            .as_ref()
+            .map(|device| device.verify());
+        if !matches!(chain, Some(Ok(Ok(())))) {
+            return Err(format!(
+                "the chain of phone {index} does not hold: {chain:?}"
+            ));
+        }
         if self.weakness == Weakness::SkippedOverlay {
             self.sabotage_overlay(index)?;
         }
