@@ -29,6 +29,8 @@ BEGIN
 END
 $roles$;
 
+-- Whoever may create objects beside ours could put them in the way of the definer functions.
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT USAGE, CREATE ON SCHEMA public TO motomind_owner, motomind_system;
 GRANT USAGE ON SCHEMA public TO motomind_server, motomind_client;
 

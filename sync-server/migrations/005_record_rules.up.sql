@@ -1,18 +1,20 @@
 -- Purpose: what holds for every write to a record row, whoever writes.
--- Why:     VINs arrive in small letters, "next year" is no CHECK, audit columns are forgotten, and
---          a DELETE would leave devices with a vehicle that no longer exists anywhere.
+-- Why:     VINs arrive in small letters, "next year" is no CHECK, audit columns are forgotten, an
+--          id is changed, and a DELETE would leave devices with a vehicle that no longer exists anywhere.
 -- Time:    under a second, no rows touched.
 CREATE FUNCTION stamp_record() RETURNS trigger
     LANGUAGE plpgsql AS $$
 BEGIN
-    IF TG_OP = 'UPDATE' THEN
-        NEW.updated_at := now();
-        NEW.updated_by := COALESCE(current_user_id(), NEW.updated_by);
-        IF NEW.deleted_at IS NOT NULL AND OLD.deleted_at IS NULL THEN
-            NEW.deleted_by := COALESCE(NEW.deleted_by, current_user_id());
-        ELSIF NEW.deleted_at IS NULL THEN
-            NEW.deleted_by := NULL;
-        END IF;
+    IF (NEW.tenant_id, NEW.id) IS DISTINCT FROM (OLD.tenant_id, OLD.id) THEN
+        RAISE EXCEPTION 'a record keeps its id and its tenant: devices know it by them'
+            USING ERRCODE = 'restrict_violation', TABLE = TG_TABLE_NAME;
+    END IF;
+    NEW.updated_at := now();
+    NEW.updated_by := COALESCE(current_user_id(), NEW.updated_by);
+    IF NEW.deleted_at IS NOT NULL AND OLD.deleted_at IS NULL THEN
+        NEW.deleted_by := COALESCE(NEW.deleted_by, current_user_id());
+    ELSIF NEW.deleted_at IS NULL THEN
+        NEW.deleted_by := NULL;
     END IF;
     RETURN NEW;
 END

@@ -48,7 +48,7 @@ CREATE UNLOGGED TABLE change_pending (
     entity_id uuid   NOT NULL,
     data      text   NOT NULL,  -- what becomes "data" of the entry
     PRIMARY KEY (tenant_id, txid, arrival)
-);
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000);
 COMMENT ON TABLE change_pending IS 'Changes of running transactions that have no number yet; always empty at rest.';
 SELECT raise_tenant_wall('change_pending');
 SELECT admit_system('change_pending');

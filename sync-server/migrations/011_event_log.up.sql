@@ -133,9 +133,12 @@ CREATE FUNCTION settle_events() RETURNS trigger
 AS $$
 DECLARE
     turned event_registry;
+    place  bigint;
     bad    record;
 BEGIN
     IF EXISTS (SELECT FROM fresh f WHERE f.corrects IS NOT NULL) THEN
+        SELECT min(r.arrival) INTO place
+          FROM fresh f JOIN event_registry r ON r.tenant_id = f.tenant_id AND r.event_id = f.id;
         UPDATE event_registry t SET retracted = true
           FROM fresh f
          WHERE f.type = 'retraction' AND t.tenant_id = f.tenant_id AND t.event_id = f.corrects AND NOT t.retracted;
@@ -164,10 +167,13 @@ BEGIN
                AND r.effective IS DISTINCT FROM (r.event_id IS NOT DISTINCT FROM m.counts)
             RETURNING r.*
         LOOP
-            CONTINUE WHEN turned.miles IS NULL OR EXISTS (
-                SELECT FROM fresh f JOIN event_registry mover ON mover.tenant_id = f.tenant_id AND mover.event_id = f.id
-                 WHERE f.corrects IS NOT NULL AND mover.tenant_id = turned.tenant_id
-                   AND mover.root_id = turned.root_id AND mover.overrides);
+            -- Taking a reading away leaves the rest in order, unless it began a segment or was an
+            -- override itself. And this very statement may override the rule for this family.
+            CONTINUE WHEN turned.miles IS NULL
+                OR NOT (turned.effective OR turned.starts_segment OR turned.overrides)
+                OR EXISTS (SELECT FROM event_registry mover
+                            WHERE mover.tenant_id = turned.tenant_id AND mover.root_id = turned.root_id
+                              AND mover.arrival >= place AND mover.corrects IS NOT NULL AND mover.overrides);
             PERFORM check_reading(turned);
         END LOOP;
     END IF;

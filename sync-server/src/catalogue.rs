@@ -219,6 +219,12 @@ pub const RULES: &[Rule] = &[
           WHERE serving <> strong AND pg_has_role(serving, strong, 'MEMBER')",
     ),
     rule(
+        "schema_closed",
+        "lets everybody create objects, which definer functions could take for ours",
+        "SELECT n.nspname::text FROM pg_namespace n, aclexplode(n.nspacl) a
+          WHERE n.nspname = 'public' AND a.grantee = 0 AND a.privilege_type = 'CREATE'",
+    ),
+    rule(
         "partition_triggers",
         "lacks a trigger that its parent has, or has it switched off",
         "SELECT part.relname || ': ' || wanted.name

@@ -160,6 +160,11 @@ const BREAKAGES: &[(&str, &str, &str)] = &[
         "motomind_server as motomind_system",
     ),
     (
+        "schema_closed",
+        "GRANT CREATE ON SCHEMA public TO PUBLIC",
+        "public",
+    ),
+    (
         "partition_triggers",
         "DROP TRIGGER on_insert_3_log ON vehicle_events_2025",
         "vehicle_events_2025: on_insert_3_log",

@@ -175,10 +175,16 @@ async fn writer(client: Client, tenant: Uuid, vehicles: Vec<Uuid>, mut dice: Dic
     let mut committed = 0;
     for _ in 0..25 {
         let rows = dice.between(1, 4);
-        let vehicle = dice.pick(&vehicles).unwrap();
+        // Each row on a vehicle of its own, in any order: locks are taken in theirs.
+        let values: Vec<String> = (0..rows)
+            .map(|_| {
+                let vehicle = dice.pick(&vehicles).unwrap();
+                format!("('{vehicle}', 'parking', now(), '2026-05-05')")
+            })
+            .collect();
         let write = format!(
-            "INSERT INTO vehicle_events (vehicle_id, type, occurred_at, date, notes)
-             SELECT '{vehicle}', 'parking', now(), '2026-05-05', 'n' FROM generate_series(1, {rows})"
+            "INSERT INTO vehicle_events (vehicle_id, type, occurred_at, date) VALUES {}",
+            values.join(", ")
         );
         if dice.permille(200) {
             let undone = format!("{write}; SELECT number_changes(); SELECT 1 / 0");
@@ -396,4 +402,35 @@ async fn records_reach_the_log_whole_and_only_when_they_change() {
     assert!(row.extra.is_empty(), "{:?}", row.extra);
     let one = format!("SELECT count(*) FROM vehicles WHERE id = '{vehicle}'");
     assert_eq!(count_as_tenant(&client, tenant, &one).await, 1);
+}
+
+/// A snapshot taken before somebody else's commit could not see that commit's readings: the
+/// counter row, which both write, makes Postgres refuse it.
+#[tokio::test]
+async fn a_stale_snapshot_is_refused_at_commit() {
+    let database = Postgres::shared().database().await;
+    let (tenant, vehicle) = database.tenant_with_vehicle().await;
+    let (stale, other) = (
+        database.connect(role::BYPASS).await,
+        database.connect(role::BYPASS).await,
+    );
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM tenant_counters";
+    stale.batch_execute(begin).await.unwrap_err(); // not even readable to it
+    stale
+        .batch_execute("ROLLBACK; BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM vehicles")
+        .await
+        .unwrap();
+    let high = readings(tenant, vehicle, 2, "vehicle_events");
+    other.batch_execute(&high).await.unwrap();
+    let low = "INSERT INTO vehicle_events (tenant_id, vehicle_id, type, occurred_at, date, miles)";
+    let low = format!(
+        "{low} VALUES ('{tenant}', '{vehicle}', 'odometer', '2026-06-01Z', '2026-06-01', 1)"
+    );
+    stale.batch_execute(&low).await.unwrap();
+    let error = stale.batch_execute("COMMIT").await.unwrap_err();
+    assert_eq!(
+        error.code(),
+        Some(&tokio_postgres::error::SqlState::T_R_SERIALIZATION_FAILURE)
+    );
+    assert_eq!(log(&database, tenant).await.len(), 3);
 }

@@ -328,3 +328,31 @@ async fn the_registry_agrees_with_protocol_on_what_counts() {
     }
     assert!(families.len() > 20 && families.values().any(|members| members.len() > 3));
 }
+
+/// Thousands of corrections and retractions of one vehicle in one statement each: linear, or the
+/// limit would end it.
+#[tokio::test]
+async fn corrections_in_bulk_take_their_time_once() {
+    let (_database, client, tenant, vehicle) = fresh().await;
+    let bulk = |columns: &str, values: &str| {
+        format!(
+            "SET statement_timeout = '60s';
+             INSERT INTO vehicle_events (tenant_id, vehicle_id, type, occurred_at, date, {columns})
+             SELECT '{tenant}', '{vehicle}', 'odometer', '2025-01-01Z'::timestamptz + n * interval '1 minute',
+                    '2025-01-01', {values} FROM generate_series(1, 20000) AS n"
+        )
+    };
+    let id = "('00000000-0000-0000-0000-' || lpad(n::text, 12, '0'))::uuid";
+    let readings = bulk("miles, id", &format!("n, {id}"));
+    let corrections = bulk("miles, corrects", &format!("n + 1, {id}"));
+    let retractions = bulk("corrects", id).replace("'odometer'", "'retraction'");
+    for write in [readings, corrections, retractions] {
+        client.batch_execute(&write).await.unwrap();
+    }
+    assert_eq!(
+        count(&client, "SELECT count(*) FROM event_registry").await,
+        60_000
+    );
+    let counting = "SELECT count(*) FROM event_registry WHERE effective";
+    assert_eq!(count(&client, counting).await, 0);
+}

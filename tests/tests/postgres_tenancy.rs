@@ -100,6 +100,8 @@ async fn nobody_writes_into_another_tenant() {
         assert_eq!(error.code(), Some(&SqlState::FOREIGN_KEY_VIOLATION));
         let direct = foreign_row.replace("vehicle_events", "vehicle_events_2025");
         assert!(as_tenant(&client, mine, &direct).await.is_err());
+        let rename = format!("UPDATE vehicles SET id = gen_random_uuid() WHERE id = '{vehicle}'");
+        assert!(as_tenant(&client, mine, &rename).await.is_err());
         let hijack = format!("UPDATE vehicles SET tenant_id = '{theirs}' WHERE id = '{vehicle}'");
         assert!(as_tenant(&client, mine, &hijack).await.is_err());
         let blind = format!("UPDATE vehicles SET nickname = 'stolen' WHERE id = '{other}'");
