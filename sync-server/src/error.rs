@@ -102,6 +102,18 @@ impl Error {
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, problem::INTERNAL),
         }
     }
+
+    fn problem(&self) -> Problem {
+        let (status, code) = self.status_and_code();
+        Problem {
+            kind: format!("https://motomind.dev/problems/{code}"),
+            title: status.canonical_reason().unwrap_or_default().to_string(),
+            status: status.as_u16(),
+            code: code.to_string(),
+            detail: self.to_string(),
+            request_id: None,
+        }
+    }
 }
 
 impl IntoResponse for Error {
@@ -109,16 +121,8 @@ impl IntoResponse for Error {
         if let Self::Unavailable(log) | Self::Conflict(log) | Self::Internal(log) = &self {
             tracing::error!(error = %log, "request failed");
         }
-        let (status, code) = self.status_and_code();
-        let problem = Problem {
-            kind: format!("https://motomind.dev/problems/{code}"),
-            title: status.canonical_reason().unwrap_or_default().to_string(),
-            status: status.as_u16(),
-            code: code.to_string(),
-            detail: self.to_string(),
-            request_id: None,
-        };
-        let mut response = render(status, problem);
+        let (status, _) = self.status_and_code();
+        let mut response = render(status, self.problem());
         let headers = response.headers_mut();
         match self {
             Self::Unauthenticated(_) => {
@@ -164,34 +168,32 @@ pub(crate) fn complete(response: Response, request_id: Option<&str>) -> Response
     }
     let problem = match response.extensions().get::<Problem>() {
         Some(problem) => problem.clone(),
-        None => {
-            let error = match status {
-                StatusCode::NOT_FOUND => Error::NotFound,
-                StatusCode::METHOD_NOT_ALLOWED => Error::MethodNotAllowed,
-                StatusCode::UNSUPPORTED_MEDIA_TYPE => Error::UnsupportedEncoding,
-                StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge("the body is too large".into()),
-                StatusCode::SERVICE_UNAVAILABLE => Error::Timeout,
-                status if status.is_client_error() => {
-                    Error::Malformed("the request cannot be read".into())
-                }
-                status => Error::Internal(format!("a layer answered {status}")),
-            };
-            return complete(error.into_response(), request_id);
-        }
+        None => of_status(status).problem(),
     };
     let problem = Problem {
         request_id: request_id.map(str::to_string),
         ..problem
     };
-    let headers = response.headers().clone();
     let mut rendered = render(status, problem);
-    for (name, value) in &headers {
-        // The new body is neither as long as the one before nor compressed as it was.
-        if name != header::CONTENT_LENGTH && name != header::CONTENT_ENCODING {
-            rendered.headers_mut().insert(name, value.clone());
+    for (name, value) in response.headers() {
+        if name != header::CONTENT_LENGTH && name != header::CONTENT_TYPE {
+            rendered.headers_mut().append(name, value.clone());
         }
     }
     rendered
+}
+
+/// What a layer means by a bare status.
+fn of_status(status: StatusCode) -> Error {
+    match status {
+        StatusCode::NOT_FOUND => Error::NotFound,
+        StatusCode::METHOD_NOT_ALLOWED => Error::MethodNotAllowed,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Error::UnsupportedEncoding,
+        StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge("the body is too large".into()),
+        StatusCode::SERVICE_UNAVAILABLE => Error::Timeout,
+        status if status.is_client_error() => Error::Malformed("the request cannot be read".into()),
+        status => Error::Internal(format!("a layer answered {status}")),
+    }
 }
 
 impl From<tokio_postgres::Error> for Error {

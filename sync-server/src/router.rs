@@ -47,7 +47,9 @@ pub(crate) fn router(app: App) -> Router {
     let timeout = Duration::from_millis(app.settings.request_timeout_ms);
     let cors = cors(&app.settings.cors_origins);
     let (api, document) = routes::api().split_for_parts();
+    // Compression outside of what completes problems: it must see the last body there is.
     let layers = ServiceBuilder::new()
+        .layer(CompressionLayer::new())
         .layer(axum::middleware::from_fn(observe))
         .layer(cors)
         .layer(CatchPanicLayer::custom(panicked))
@@ -55,7 +57,6 @@ pub(crate) fn router(app: App) -> Router {
             StatusCode::SERVICE_UNAVAILABLE,
             timeout,
         ))
-        .layer(CompressionLayer::new())
         .layer(RequestDecompressionLayer::new());
     api.route(
         "/openapi.json",

@@ -116,8 +116,11 @@ async fn every_reply_is_typed_named_and_readable_across_origins() {
     let lost = problem(ask(Method::GET, "/v1/nothing").send().await.unwrap()).await;
     assert_eq!((lost.code.as_str(), lost.status), ("not_found", 404));
     assert_eq!(lost.kind, "https://motomind.dev/problems/not_found");
-    let wrong = problem(ask(Method::GET, "/v1/sync/push").send().await.unwrap()).await;
-    assert_eq!(wrong.status, 405);
+    let wrong = ask(Method::GET, "/v1/sync/push").header("origin", "https://app.example");
+    let wrong = wrong.send().await.unwrap();
+    assert_eq!(wrong.headers()["allow"], "POST");
+    assert!(wrong.headers().contains_key("access-control-allow-origin"));
+    assert_eq!(problem(wrong).await.status, 405);
     for query in ["?limit=0", "?limit=many", "?limit=-1"] {
         let refused = problem(device.pull_reply(query).await).await;
         assert_eq!(
