@@ -375,6 +375,40 @@ async fn a_discard_retracts_what_arrived_and_closes_what_did_not() {
     event.corrects = Some(EventId(lost.op_id.0));
     let outcome = device.send(event).await;
     assert_eq!(rejection(&outcome), ("parent_rejected", Some("corrects")));
+
+    // A discard that retracts one and closes another: neither has anything in its place.
+    let one = device.seal(reading(vehicle, 3, 300));
+    let other = device.seal(reading(vehicle, 3, 301));
+    accepted(&device.outcome(one.clone()).await);
+    let both = [other.op_id, one.op_id];
+    let discard = device.superseding(retraction(vehicle, other.op_id.0), &both);
+    let twice = device.outcomes(vec![discard.clone(), discard]).await;
+    let seq = accepted(&twice[0]);
+    assert_eq!(twice[1], Outcome::Duplicate { seq });
+    assert_eq!(count_as_tenant(&admin, tenant, standing).await, 0);
+    let mut event = reading(vehicle, 3, 302);
+    event.corrects = Some(EventId(other.op_id.0));
+    let outcome = device.send(event).await;
+    assert_eq!(rejection(&outcome), ("parent_rejected", Some("corrects")));
+
+    // What was refused is closed without a word, unless its sequence is needed.
+    let refused = device.seal(reading(vehicle, 4, -1));
+    assert_eq!(
+        rejection(&device.outcome(refused.clone()).await).0,
+        "out_of_range"
+    );
+    let mended = device.superseding(reading(vehicle, 4, 400), &[refused.op_id]);
+    let seq = accepted(&device.outcome(mended.clone()).await);
+    assert_eq!(device.pull(None).await.head, seq);
+    let gone = device.seal(reading(vehicle, 5, -1));
+    assert_eq!(
+        rejection(&device.outcome(gone.clone()).await).0,
+        "out_of_range"
+    );
+    let discard = device.superseding(retraction(vehicle, gone.op_id.0), &[gone.op_id]);
+    assert_eq!(accepted(&device.outcome(discard).await), seq + 1);
+    let again = device.superseding(retraction(vehicle, gone.op_id.0), &[gone.op_id]);
+    assert_eq!(accepted(&device.outcome(again).await), seq + 2);
     server.stop().await;
 }
 

@@ -16,11 +16,12 @@ impl Sitting<'_> {
         &self,
         transaction: &Transaction<'_>,
         numbers: &Numbers,
+        head: u64,
     ) -> Result<Vec<OpOutcome>, Error> {
         let mut outcomes = Vec::with_capacity(self.batch.items.len());
         let mut settled = Vec::new();
         for (place, item) in self.batch.items.iter().enumerate() {
-            let outcome = self.outcome(place, item, numbers)?;
+            let outcome = self.outcome(place, item, numbers, head)?;
             self.keep(transaction, place, item, &outcome, &mut settled)
                 .await?;
             outcomes.push(OpOutcome {
@@ -35,7 +36,13 @@ impl Sitting<'_> {
         Ok(outcomes)
     }
 
-    fn outcome(&self, place: usize, item: &Item, numbers: &Numbers) -> Result<Outcome, Error> {
+    fn outcome(
+        &self,
+        place: usize,
+        item: &Item,
+        numbers: &Numbers,
+        head: u64,
+    ) -> Result<Outcome, Error> {
         let numbered = |kind: &str, id: Uuid| {
             let seq = numbers.get(&(kind.to_string(), id)).copied();
             seq.ok_or_else(|| Error::Internal(format!("{kind} {id} got no sequence")))
@@ -55,36 +62,37 @@ impl Sitting<'_> {
                 flags: flags.clone(),
             }),
             Some(Verdict::NothingToRetract) => Ok(Outcome::Accepted {
-                seq: self.closing_seq(place, numbers)?,
+                seq: self.closing_seq(place, numbers, head)?,
                 flags: Vec::new(),
             }),
             Some(Verdict::Repeated) => {
-                let first = self
-                    .batch
-                    .items
-                    .iter()
-                    .position(|one| one.op_id == item.op_id);
-                let seq = match first {
-                    Some(first) if first < place => {
-                        match self.outcome(first, &self.batch.items[first], numbers)? {
-                            Outcome::Accepted { seq, .. } => Some(seq),
-                            _ => numbers.get(&("event".to_string(), id)).copied(),
-                        }
-                    }
-                    _ => None,
-                };
-                let seq = seq.ok_or_else(|| Error::Internal(format!("{id} was not first")))?;
-                Ok(Outcome::Duplicate { seq })
+                let accepted = (0..place).find(|earlier| {
+                    let verdict = &self.verdicts[*earlier];
+                    self.batch.items[*earlier].op_id == item.op_id
+                        && matches!(
+                            verdict,
+                            Some(Verdict::Accepted { .. } | Verdict::NothingToRetract)
+                        )
+                });
+                let accepted = accepted
+                    .ok_or_else(|| Error::Internal(format!("{id} was not accepted before")))?;
+                let first = &self.batch.items[accepted];
+                match self.outcome(accepted, first, numbers, head)? {
+                    Outcome::Accepted { seq, .. } => Ok(Outcome::Duplicate { seq }),
+                    other => Ok(other),
+                }
             }
             None => Err(Error::Internal(format!("{id} was not judged"))),
         }
     }
 
-    fn closing_seq(&self, place: usize, numbers: &Numbers) -> Result<u64, Error> {
-        let closed = self.closed[place];
-        closed
-            .and_then(|closed| numbers.get(&("closed".to_string(), closed.0)).copied())
-            .ok_or_else(|| Error::Internal("a closing got no sequence".into()))
+    /// The sequence of what a discard has closed; the head, where there was nothing to close.
+    fn closing_seq(&self, place: usize, numbers: &Numbers, head: u64) -> Result<u64, Error> {
+        let Some(closed) = self.closed[place] else {
+            return Ok(head);
+        };
+        let seq = numbers.get(&("closed".to_string(), closed.0)).copied();
+        seq.ok_or_else(|| Error::Internal("a closing got no sequence".into()))
     }
 
     async fn keep<'b>(

@@ -1,6 +1,8 @@
 //! How the server judges an operation: the rules of `docs/protocol.md`, first match wins. No
 //! database here: the judge sees what is known and says what is to be written.
 
+use std::collections::HashSet;
+
 use motomind_protocol::odometer::{self, OutOfOrder, Reading};
 use motomind_protocol::wire::{Outcome, Rejection};
 use motomind_protocol::{
@@ -116,35 +118,42 @@ pub(crate) fn admissible(event: &Event, known: &Known, bench: &Bench) -> Option<
 pub(crate) struct Superseded {
     /// The newest of them that is in the log: this one becomes its correction.
     pub(crate) event: Option<EventId>,
-    /// Those that are not, to be closed for ever.
-    pub(crate) open: Vec<OpId>,
+    /// Those that were not accepted, in the order they are named.
+    pub(crate) unaccepted: Vec<(OpId, Closing)>,
 }
 
-/// The operations that one supersedes; never itself.
-pub(crate) fn others(operation: &Operation) -> impl Iterator<Item = &OpId> {
-    operation
-        .supersedes
-        .iter()
-        .filter(|op_id| **op_id != operation.op_id)
+/// What closing an operation takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closing {
+    /// It has not arrived: the log says that it never will.
+    Unseen,
+    /// It was refused: whoever sent it knows.
+    Refused,
+    /// It is closed already.
+    Done,
 }
 
 /// Rule 5: which of the superseded operations is meant, and which are closed.
 pub(crate) fn superseded(operation: &Operation, known: &Known) -> Superseded {
     let mut found = Superseded::default();
-    for op_id in others(operation) {
-        let state = known.operations.get(op_id).map(|op| op.state);
-        match state {
+    let mut seen = HashSet::from([operation.op_id]);
+    for op_id in &operation.supersedes {
+        if !seen.insert(*op_id) {
+            continue;
+        }
+        let closing = match known.operations.get(op_id).map(|op| op.state) {
             Some(KnownState::Accepted { .. }) => {
                 let event = EventId::from(*op_id);
                 if found.event.is_none() && known.events.contains_key(&event) {
                     found.event = Some(event);
                 }
+                continue;
             }
-            None | Some(KnownState::Rejected) if !found.open.contains(op_id) => {
-                found.open.push(*op_id);
-            }
-            _ => {}
-        }
+            Some(KnownState::Rejected) => Closing::Refused,
+            Some(KnownState::Closed { .. }) => Closing::Done,
+            None => Closing::Unseen,
+        };
+        found.unaccepted.push((*op_id, closing));
     }
     found
 }
@@ -168,8 +177,10 @@ fn follow_corrected(named: EventId, by: OpId, known: &Known) -> Result<EventId, 
     };
     let mut at = named;
     for _ in 0..CHAIN_LENGTH_MAX {
-        if known.events.contains_key(&at) {
-            return Ok(at);
+        if let Some(event) = known.events.get(&at) {
+            // What was discarded has nothing in its place.
+            let discarded = event.is_retraction && at != named;
+            return if discarded { Err(refused()) } else { Ok(at) };
         }
         match known.operations.get(&at.into()).map(|op| op.state) {
             Some(KnownState::Closed { by: next }) if next != by => at = next.into(),

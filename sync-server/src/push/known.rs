@@ -59,6 +59,8 @@ pub(crate) struct KnownEvent {
     pub(crate) vehicle_id: VehicleId,
     /// Who captured it, where that is known.
     pub(crate) user_id: Option<UserId>,
+    /// Whether it takes another one back.
+    pub(crate) is_retraction: bool,
 }
 
 /// Effective readings of one vehicle, in order.

@@ -108,7 +108,7 @@ pub(crate) async fn operations(
         .await?;
     let events = transaction
         .prepare_cached(
-            "SELECT event_id, vehicle_id, user_id FROM event_registry
+            "SELECT event_id, vehicle_id, user_id, is_retraction FROM event_registry
              WHERE tenant_id = $1 AND event_id = ANY($2)",
         )
         .await?;
@@ -124,6 +124,7 @@ pub(crate) async fn operations(
         let event = KnownEvent {
             vehicle_id: VehicleId(row.get(1)),
             user_id: row.get::<_, Option<Uuid>>(2).map(UserId),
+            is_retraction: row.get(3),
         };
         known.events.insert(EventId(row.get(0)), event);
     }

@@ -81,13 +81,11 @@ async fn attempt_once(app: &App, bench: &Bench, batch: &Batch, mode: Mode) -> Re
         Mode::OneByOne => sitting.judge_one_by_one(&mut transaction).await?,
     }
     let numbers = store::number(&transaction).await?;
-    let outcomes = sitting.conclude(&transaction, &numbers).await?;
     let head = crate::log::counter(&transaction, tenant).await?.head;
+    let head = head.unsigned_abs();
+    let outcomes = sitting.conclude(&transaction, &numbers, head).await?;
     transaction.commit().await?;
-    Ok(Reply {
-        outcomes,
-        head: head.unsigned_abs(),
-    })
+    Ok(Reply { outcomes, head })
 }
 
 /// One attempt at a batch.
@@ -255,7 +253,7 @@ impl<'a> Sitting<'a> {
         }
         writes.by = Some(received.operation.op_id);
         writes.store(transaction, bench).await?;
-        self.closed[place] = writes.closed.first().copied();
+        self.closed[place] = writes.logged.first().copied();
         for closed in &writes.closed {
             let entry = self.known.operations.entry(*closed);
             let by = received.operation.op_id;
@@ -291,22 +289,14 @@ impl<'a> Sitting<'a> {
             return Ok(judge::unsupported());
         };
         let superseded = judge::superseded(operation, &self.known);
-        let first = judge::others(operation).next().copied();
-        writes.closed.clone_from(&superseded.open);
-        if let Some(first) = first
-            && event.is_retraction()
-            && superseded.event.is_none()
-        {
-            if writes.closed.is_empty() {
-                // Its sequence is that of a closing, so there is one even where all are closed.
-                writes.closed.push(first);
-            }
-            return Ok(Verdict::NothingToRetract);
-        }
-        if let Some(verdict) = judge::admissible(event, &self.known, bench) {
-            // Not even read as what it claims to be: it closes nothing.
-            writes.closed.clear();
+        let states_nothing =
+            event.is_retraction() && superseded.event.is_none() && !operation.supersedes.is_empty();
+        if !states_nothing && let Some(verdict) = judge::admissible(event, &self.known, bench) {
             return Ok(verdict);
+        }
+        writes.close(&superseded.unaccepted, states_nothing);
+        if states_nothing {
+            return Ok(Verdict::NothingToRetract);
         }
         let corrects = match superseded.event {
             Some(event) => Some(event),

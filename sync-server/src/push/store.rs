@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::judge::Bench;
+use super::judge::{Bench, Closing};
 use super::read::Received;
 use crate::error::Error;
 
@@ -23,6 +23,8 @@ pub(crate) struct Writes<'a> {
     pub(crate) events: Vec<(&'a Received, Option<EventId>)>,
     /// Ids closed for ever …
     pub(crate) closed: Vec<OpId>,
+    /// … those of them, or of ids closed before, that the log tells of …
+    pub(crate) logged: Vec<OpId>,
     /// … and what closed them.
     pub(crate) by: Option<OpId>,
 }
@@ -35,13 +37,60 @@ impl Writes<'_> {
         bench: &Bench,
     ) -> Result<(), Error> {
         if let Some(by) = self.by
-            && !self.closed.is_empty()
+            && !(self.closed.is_empty() && self.logged.is_empty())
         {
-            close(transaction, bench.caller.tenant_id, &self.closed, by).await?;
+            self.store_closed(transaction, bench.caller.tenant_id, by)
+                .await?;
         }
         if !self.events.is_empty() {
             self.store_events(transaction, bench).await?;
         }
+        Ok(())
+    }
+
+    /// Closes operations. What had not arrived goes into the log, and so does the first where its
+    /// sequence is needed.
+    pub(crate) fn close(&mut self, unaccepted: &[(OpId, Closing)], needs_seq: bool) {
+        for (op_id, closing) in unaccepted {
+            if *closing == Closing::Unseen || (needs_seq && self.logged.is_empty()) {
+                self.logged.push(*op_id);
+            }
+            if *closing != Closing::Done {
+                self.closed.push(*op_id);
+            }
+        }
+    }
+
+    /// Closes ids for ever and says so in the log.
+    async fn store_closed(
+        &self,
+        transaction: &Transaction<'_>,
+        tenant: TenantId,
+        by: OpId,
+    ) -> Result<(), Error> {
+        let close = transaction
+            .prepare_cached(
+                "INSERT INTO operations AS o (tenant_id, op_id, outcome, superseded_by)
+                 SELECT $1, op_id, 'closed', $3 FROM unnest($2::uuid[]) AS c (op_id)
+                 ON CONFLICT (tenant_id, op_id) DO UPDATE
+                   SET outcome = 'closed', superseded_by = excluded.superseded_by
+                   WHERE o.outcome = 'rejected'",
+            )
+            .await?;
+        let log = transaction
+            .prepare_cached(
+                "SELECT append_change('closed', op_id,
+                                      json_build_object('op_id', op_id, 'by', $2::uuid)::text)
+                 FROM unnest($1::uuid[]) AS c (op_id)",
+            )
+            .await?;
+        let ids = |ops: &[OpId]| -> Vec<Uuid> { ops.iter().map(|op_id| op_id.0).collect() };
+        transaction
+            .execute(&close, &[&tenant.0, &ids(&self.closed), &by.0])
+            .await?;
+        transaction
+            .query(&log, &[&ids(&self.logged), &by.0])
+            .await?;
         Ok(())
     }
 
@@ -106,37 +155,6 @@ impl Writes<'_> {
             .await?;
         Ok(())
     }
-}
-
-/// Closes ids for ever and says so in the log.
-async fn close(
-    transaction: &Transaction<'_>,
-    tenant: TenantId,
-    closed: &[OpId],
-    by: OpId,
-) -> Result<(), Error> {
-    let close = transaction
-        .prepare_cached(
-            "INSERT INTO operations AS o (tenant_id, op_id, outcome, superseded_by)
-             SELECT $1, op_id, 'closed', $3 FROM unnest($2::uuid[]) AS c (op_id)
-             ON CONFLICT (tenant_id, op_id) DO UPDATE
-               SET outcome = 'closed', superseded_by = excluded.superseded_by
-               WHERE o.outcome = 'rejected'",
-        )
-        .await?;
-    let log = transaction
-        .prepare_cached(
-            "SELECT append_change('closed', op_id,
-                                  json_build_object('op_id', op_id, 'by', $2::uuid)::text)
-             FROM unnest($1::uuid[]) AS c (op_id)",
-        )
-        .await?;
-    let ids: Vec<Uuid> = closed.iter().map(|op_id| op_id.0).collect();
-    transaction
-        .execute(&close, &[&tenant.0, &ids, &by.0])
-        .await?;
-    transaction.query(&log, &[&ids, &by.0]).await?;
-    Ok(())
 }
 
 /// The sequences that this transaction's changes got, by kind and id.
