@@ -3,9 +3,10 @@
 //!
 //! The devices are the real ones. The server is a model of a few hundred lines that shares only
 //! the protocol crate with the real one, so that each checks the other's reading of
-//! `docs/protocol.md`. What must never happen is in [`oracle`]; what happens, in [`people`] and
-//! [`fate`].
+//! `docs/protocol.md`. What must never happen is in [`oracle`]; what happens, in [`capture`],
+//! [`people`] and [`fate`].
 
+pub mod capture;
 pub mod fate;
 pub mod ledger;
 pub mod log;

@@ -6,9 +6,9 @@ use motomind_protocol::{Millis, OpState, Vehicle, VehicleId};
 use uuid::Uuid;
 
 use super::Weakness;
+use super::capture::How;
 use super::ledger::Ledger;
 use super::network::{Network, Partition, Weather};
-use super::people::How;
 use super::phone::MIRROR;
 use super::server::{Ailments, Server};
 use super::trace::Trace;
