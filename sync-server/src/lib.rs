@@ -4,7 +4,7 @@
 //! [`motomind_protocol`], keeps tenants apart with Postgres' own row-level security, and holds no
 //! state that another instance would need. `docs/protocol.md` is the authority on what it says.
 //!
-//! A request passes [`router`] (ids, limits, problems), becomes a [`auth::Caller`], and reaches
+//! A request passes `router` (ids, limits, problems), becomes an [`auth::Caller`], and reaches
 //! its endpoint in `routes/`. Every endpoint works in one transaction bound to the caller's tenant
 //! ([`database`]); none is open while the network is.
 #![forbid(unsafe_code)]

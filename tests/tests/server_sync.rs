@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use futures::StreamExt;
 use motomind_protocol::wire::{Outcome, page_digest};
 use motomind_protocol::{EventId, Hash, Role, limits};
-use motomind_server::serve::Running;
+use motomind_server::serve::{Running, start};
 use motomind_tests::postgres::{Database, Postgres, count, count_as_tenant};
 use motomind_tests::server::{
-    Sender, accepted, damage, problem, reading, rejection, retraction, serve,
+    Sender, accepted, damage, problem, reading, rejection, retraction, serve, settings,
 };
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
@@ -331,6 +331,21 @@ async fn a_commit_pokes_the_devices_of_every_instance() {
     assert_eq!(accepted(&device.at(&two).send(damage(vehicle, 2)).await), 4);
     assert_eq!(poke(&mut far).await, 4);
     two.stop().await;
+}
+
+#[tokio::test]
+async fn a_quiet_stream_says_that_it_is_still_there() {
+    let database = Postgres::shared().database().await;
+    let (tenant, _) = database.tenant_with_vehicle().await;
+    let mut lively = settings(&database);
+    lively.heartbeat_ms = 20;
+    let server = start(lively).await.unwrap();
+    let device = Sender::new(&server, tenant, Role::Viewer);
+    let mut stream = events(&device).await.bytes_stream();
+    assert_eq!(poke(&mut stream).await, 1);
+    let comment = stream.next().await.unwrap().unwrap();
+    assert!(comment.starts_with(b":"), "{comment:?}");
+    server.stop().await;
 }
 
 #[tokio::test]

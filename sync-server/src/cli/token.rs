@@ -17,7 +17,7 @@ pub(crate) struct Token {
     #[arg(long, default_value = "technician", value_parser = role)]
     role: Role,
     /// How long it is good, seconds.
-    #[arg(long, default_value_t = 3_600)]
+    #[arg(long, default_value_t = 3_600, allow_negative_numbers = true)]
     seconds: i64,
     /// Secret to sign with.
     #[arg(long, env = "MOTOMIND_JWT_SECRET", hide_env_values = true)]
