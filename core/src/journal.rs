@@ -275,11 +275,13 @@ const PRUNE_OPERATIONS_MAX: i64 = 500;
 
 /// Takes out the oldest operations that the server confirmed longer ago than the retention, up to
 /// the first that is not, and leaves a checkpoint. Both times are the server's: a device clock
-/// that jumps by years prunes nothing.
+/// that jumps by years prunes nothing. Only what the mirror has seen in the server's log up to
+/// `mirror_seq` goes: a server may have been restored while this device was away.
 pub(crate) fn prune(
     conn: &Connection,
     server_time: Millis,
     retention_days: u32,
+    mirror_seq: u64,
 ) -> Result<(), StoreError> {
     let days = retention_days.max(limits::RETENTION_DAYS_DEFAULT);
     let before = server_time.saturating_sub(i64::from(days) * 86_400_000);
@@ -290,11 +292,15 @@ pub(crate) fn prune(
                WHERE pos < coalesce(
                  (SELECT min(pos) FROM operations
                   WHERE NOT (state IN ('accepted', 'superseded')
-                             AND coalesce(settled_at, 9e18) < ?1)),
+                             AND coalesce(settled_at, 9e18) < ?1
+                             AND coalesce(seq, 0) <= ?3)),
                  9e18)
                ORDER BY pos LIMIT ?2)",
         )?
-        .query_row(params![before, PRUNE_OPERATIONS_MAX], |row| row.get(0))?;
+        .query_row(
+            params![before, PRUNE_OPERATIONS_MAX, mirror_seq as i64],
+            |row| row.get(0),
+        )?;
     let Some(last) = last else { return Ok(()) };
     let tx = conn.unchecked_transaction()?;
     tx.execute(

@@ -122,6 +122,8 @@ pub(crate) struct SyncState {
     pub(crate) pull: pull::PullState,
     /// Server clock minus device clock, and when that was seen (device clock).
     pub(crate) clock_offset: Option<(i64, Millis)>,
+    /// How long the server asks to keep what it has accepted, once it has said so.
+    pub(crate) retention_days: Option<u32>,
     pub(crate) last_problem: Option<String>,
     pub(crate) last_success_at: Option<Millis>,
 }

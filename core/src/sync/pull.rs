@@ -194,7 +194,11 @@ fn take_page(
     device.sync.pull.backoff.reset();
     device.sync.pull.head = page.head;
     device.sync.pull.wanted = !caught_up;
-    super::reoffer_released(device, now)
+    super::reoffer_released(device, now)?;
+    match device.sync.retention_days.filter(|_| caught_up) {
+        Some(days) => journal::prune(&device.conn, page.server_time_ms, days, page.seq),
+        None => Ok(()),
+    }
 }
 
 /// A discard of something that had never arrived is settled by its `closed` entry: there is no

@@ -344,12 +344,8 @@ fn settle(
         super::pull::rebuild(device)?;
     }
     overlay::follow(device, &batch.ops);
-    super::reoffer_released(device, now)?;
-    journal::prune(
-        &device.conn,
-        response.server_time_ms,
-        response.retention_days,
-    )
+    device.sync.retention_days = Some(response.retention_days);
+    super::reoffer_released(device, now)
 }
 
 pub(super) fn on_failure(device: &mut Device, kind: FailureKind, now: Millis) {
