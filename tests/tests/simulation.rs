@@ -34,6 +34,7 @@ const HAPPENS: &[&str] = &[
     "rate_limited",
     "resnapshot",
     "server restored",
+    "set aside",
     "superseded",
     "token_expired",
     "unavailable",

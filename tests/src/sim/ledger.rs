@@ -32,6 +32,8 @@ pub struct Ledger {
     pub contested: BTreeSet<OpId>,
     /// Ids that two captures have.
     pub reused: BTreeSet<OpId>,
+    /// Captures under such an id that a person has thrown away.
+    pub set_aside: BTreeSet<OpId>,
 }
 
 impl Ledger {
@@ -69,7 +71,7 @@ impl Ledger {
     /// Whether an amendment or discard took its place.
     #[must_use]
     pub fn is_replaced(&self, op: OpId) -> bool {
-        self.replaced.get(&op).is_some_and(|by| !by.is_empty())
+        self.set_aside.contains(&op) || self.replaced.get(&op).is_some_and(|by| !by.is_empty())
     }
 
     /// What took its place, if exactly one did.

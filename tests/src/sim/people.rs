@@ -41,7 +41,8 @@ impl World {
         let Some(fact) = self.ledger.fact(op).cloned() else {
             return Ok(());
         };
-        if discard && self.dice.permille(500) {
+        // Of an id that is another's, only the device knows what may be said.
+        if discard && (self.ledger.reused.contains(&op) || self.dice.permille(500)) {
             return self.discard(index, op, &fact, clock);
         }
         let mut capture = self.invent(index);
@@ -61,6 +62,11 @@ impl World {
         let result = device.discard(op, "not mine", clock);
         self.note(|| format!("{index} discards {op}: {:?}", result.as_ref().err()));
         match result {
+            Ok(captured) if captured.op_id == op => {
+                self.ledger.set_aside.insert(op);
+                self.trace.count("set aside");
+                self.ask(index)
+            }
             Ok(captured) => {
                 let fact = Fact {
                     notes: None,
