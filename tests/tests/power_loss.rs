@@ -1,5 +1,6 @@
 //! The power goes at every sync point of a workload of 200 operations, as the sync begins and as
 //! it ends, and each time the device is opened again, looked at, and synced to the end.
+#![allow(clippy::unwrap_used)]
 
 use motomind_core::{Capture, Device, Step};
 use motomind_protocol::{
@@ -73,7 +74,7 @@ impl Work {
         let day = chrono::DateTime::from_timestamp_millis(self.now).unwrap();
         let mut capture = Capture::new(vehicle(), "odometer", self.now, day.date_naive(), "UTC");
         // Every ninth reading is refused by the server.
-        let slip = if step % 9 == 0 { 60 } else { 0 };
+        let slip = if step.is_multiple_of(9) { 60 } else { 0 };
         capture.miles = Some(1_000 + i64::try_from(step).unwrap() * 5 - slip);
         capture.notes = Some("x".repeat(step * 37 % 900));
         capture

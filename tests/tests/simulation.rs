@@ -2,6 +2,7 @@
 //!
 //! `SIM_SEEDS` says how many (2,000 when absent), `SIM_SEED` which one `one_seed` replays, with
 //! its whole account when `SIM_TRACE` is set.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

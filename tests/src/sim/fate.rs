@@ -81,7 +81,7 @@ impl World {
             return;
         }
         match self.dice.pick(&phone.backups) {
-            Some((image, _)) if self.dice.number() % 2 == 0 => {
+            Some((image, _)) if self.dice.permille(500) => {
                 phone.disk.restore_file(image, MIRROR);
             }
             _ => phone.disk.remove_file(MIRROR),
@@ -247,7 +247,7 @@ impl World {
         if let Some(corrected) = self
             .dice
             .pick(&known)
-            .filter(|_| id.as_bytes()[15] % 4 == 0)
+            .filter(|_| id.as_bytes()[15].is_multiple_of(4))
         {
             event.vehicle_id = corrected.event.vehicle_id;
             event.corrects = Some(corrected.event.id);

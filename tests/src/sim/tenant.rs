@@ -67,7 +67,7 @@ pub struct Pusher {
     pub now: Millis,
 }
 
-type Refused<T> = Result<T, Outcome>;
+type Refused<T> = Result<T, Box<Outcome>>;
 
 impl Tenant {
     /// An empty tenant.
@@ -154,11 +154,11 @@ impl Tenant {
     pub fn judge(&mut self, pusher: &Pusher, sealed: &SealedOperation, dice: &mut Dice) -> Outcome {
         let operation = match self.admit(pusher, sealed) {
             Ok(operation) => operation,
-            Err(outcome) => return outcome,
+            Err(outcome) => return *outcome,
         };
         let outcome = self
             .decide(pusher, &operation, dice)
-            .unwrap_or_else(|refused| refused);
+            .unwrap_or_else(|refused| *refused);
         let fate = match &outcome {
             Outcome::Accepted { seq, .. } => Fate::Accepted(*seq),
             Outcome::Waiting { .. } => Fate::Waiting,
@@ -180,7 +180,7 @@ impl Tenant {
     fn admit(&self, pusher: &Pusher, sealed: &SealedOperation) -> Refused<Operation> {
         let operation = sealed
             .open()
-            .map_err(|violations| Outcome::Rejected(violations.into()))?;
+            .map_err(|violations| Box::new(Outcome::Rejected(violations.into())))?;
         let whose = Identity {
             tenant_id: operation.tenant_id,
             user_id: operation.user_id,
@@ -197,9 +197,11 @@ impl Tenant {
         if let Some(known) = self.operations.get(&operation.op_id) {
             match (known.hash, &known.fate) {
                 (Some(known_hash), _) if known_hash != sealed.hash => {
-                    return Err(Outcome::OpIdReused { known_hash });
+                    return Err(Box::new(Outcome::OpIdReused { known_hash }));
                 }
-                (_, Fate::Accepted(seq)) => return Err(Outcome::Duplicate { seq: *seq }),
+                (_, Fate::Accepted(seq)) => {
+                    return Err(Box::new(Outcome::Duplicate { seq: *seq }));
+                }
                 (_, Fate::Closed(_)) => return refuse(code::SUPERSEDED, None),
                 (_, Fate::Refused | Fate::Waiting) => {}
             }
@@ -213,9 +215,8 @@ impl Tenant {
         if operation.incarnation == pusher.incarnation
             && taken.is_some_and(|hash| *hash != sealed.hash)
         {
-            return Err(Outcome::Forked {
-                at: operation.device_seq,
-            });
+            let at = operation.device_seq;
+            return Err(Box::new(Outcome::Forked { at }));
         }
         Ok(operation)
     }
@@ -237,7 +238,7 @@ impl Tenant {
             let flags = Vec::new();
             return Ok(Outcome::Accepted { seq, flags });
         }
-        validate(event).map_err(|violations| Outcome::Rejected(violations.into()))?;
+        validate(event).map_err(|violations| Box::new(Outcome::Rejected(violations.into())))?;
         let vehicle = self.vehicles.get(&event.vehicle_id);
         if vehicle.is_none_or(|vehicle| vehicle.deleted_at.is_some()) {
             return refuse(code::UNKNOWN_VEHICLE, Some("vehicle_id"));
@@ -270,10 +271,10 @@ impl Tenant {
             let neighbour = contradiction.neighbour();
             let message = contradiction.message(event.miles.unwrap_or_default());
             let rejection = Rejection::new(code::ODOMETER_OUT_OF_ORDER, message).field("miles");
-            Outcome::Rejected(Rejection {
+            Box::new(Outcome::Rejected(Rejection {
                 neighbour: Some(neighbour),
                 ..rejection
-            })
+            }))
         })?;
         let seq = self.store(record, dice);
         Ok(Outcome::Accepted { seq, flags })
@@ -337,7 +338,9 @@ impl Tenant {
                 .get(&id.into())
                 .map(|known| known.fate.clone())
             {
-                None | Some(Fate::Waiting) => return Err(Outcome::Waiting { parent: id }),
+                None | Some(Fate::Waiting) => {
+                    return Err(Box::new(Outcome::Waiting { parent: id }));
+                }
                 Some(Fate::Closed(by)) => id = by.into(),
                 // A discard that stated nothing is accepted and is no event.
                 Some(Fate::Refused | Fate::Accepted(_)) => {
@@ -366,8 +369,8 @@ impl Tenant {
 
 fn refuse<T>(code: &str, field: Option<&str>) -> Refused<T> {
     let rejection = Rejection::new(code, "the model server refuses it");
-    Err(Outcome::Rejected(match field {
+    Err(Box::new(Outcome::Rejected(match field {
         Some(field) => rejection.field(field),
         None => rejection,
-    }))
+    })))
 }
