@@ -87,7 +87,7 @@ fn copy_table(old: &Connection, new: &Connection, table: &str) -> Result<(), Ope
 /// One position at a time, so that an unreadable page costs only what lies on it.
 fn copy_operations(old: &Connection, new: &Connection) -> Result<Salvaged, OpenError> {
     let mut salvaged = Salvaged::default();
-    let slots = vec!["?"; 16].join(", ");
+    let slots = ["?"; 16].join(", ");
     let mut insert = new.prepare(&format!(
         "INSERT OR IGNORE INTO operations ({COLUMNS}) VALUES ({slots})"
     ))?;
