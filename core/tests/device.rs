@@ -338,3 +338,18 @@ fn a_journal_of_a_newer_app_is_left_alone() {
         1
     );
 }
+
+#[test]
+fn a_mirror_of_another_version_is_emptied_and_shows_unsent_captures_again() {
+    let dir = TempDir::new().unwrap();
+    let mut device = Device::open(options(&dir, 1)).unwrap();
+    let op_id = device.capture(reading(100), NOW).unwrap().op_id;
+    drop(device);
+    let mirror = rusqlite::Connection::open(dir.path().join("mirror.db")).unwrap();
+    mirror
+        .execute_batch("PRAGMA user_version = 99; ALTER TABLE events RENAME COLUMN data TO later;")
+        .unwrap();
+    drop(mirror);
+    let device = Device::open(options(&dir, 2)).unwrap();
+    assert_eq!(timeline(&device)[0].event_id, op_id.into());
+}

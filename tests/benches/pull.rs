@@ -4,7 +4,12 @@
 //! ```text
 //! cargo bench -p motomind-tests --bench pull
 //! ```
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    missing_docs
+)]
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -30,8 +35,11 @@ async fn main() {
     let database = postgres.database().await;
     let (tenant, _) = database.tenant_with_vehicle().await;
     fill(&database, tenant).await;
-    let mut settings =
-        Settings::new("127.0.0.1:0".parse().unwrap(), database.url(role::SERVER), SECRET.into());
+    let mut settings = Settings::new(
+        "127.0.0.1:0".parse().unwrap(),
+        database.url(role::SERVER),
+        SECRET.into(),
+    );
     settings.rate_burst = 1_000_000;
     let server = serve::start(settings).await.unwrap();
     let (mut pulls, mut inserts) = (Vec::new(), Vec::new());
@@ -57,7 +65,8 @@ async fn fill(database: &Database, tenant: Uuid) {
     let vehicles = "INSERT INTO vehicles (tenant_id, id, nickname)
          SELECT $1, gen_random_uuid(), 'van ' || n FROM generate_series(1, 100) n";
     admin.execute(vehicles, &[&tenant]).await.unwrap();
-    let events = "WITH v AS (SELECT id, row_number() OVER () AS n FROM vehicles WHERE tenant_id = $1)
+    let events =
+        "WITH v AS (SELECT id, row_number() OVER () AS n FROM vehicles WHERE tenant_id = $1)
          INSERT INTO vehicle_events (tenant_id, id, vehicle_id, type, occurred_at, date, timezone,
                                      miles, total_minor, vendor, payload)
          SELECT $1, gen_random_uuid(), v.id, 'fuel',
@@ -65,7 +74,10 @@ async fn fill(database: &Database, tenant: Uuid) {
                 (timestamptz '2026-01-01' + n * interval '1 minute')::date, 'America/Denver',
                 n, 4812, 'Sinclair Leadville', '{\"gallons\": 12.345, \"price_per_gallon\": 3.899}'
          FROM generate_series(1, $2::bigint) n JOIN v ON v.n = 1 + n % 100";
-    admin.execute(events, &[&tenant, &(EVENTS as i64)]).await.unwrap();
+    admin
+        .execute(events, &[&tenant, &(EVENTS as i64)])
+        .await
+        .unwrap();
 }
 
 fn now() -> i64 {
@@ -79,7 +91,10 @@ async fn pull(url: &str, tenant: Uuid, dir: &Path) -> Duration {
         iss: None,
         aud: Some("authenticated".into()),
         role: None,
-        app_metadata: AppMetadata { tenant_id: tenant.into(), role: Role::Technician },
+        app_metadata: AppMetadata {
+            tenant_id: tenant.into(),
+            role: Role::Technician,
+        },
     };
     let key = EncodingKey::from_secret(SECRET.as_bytes());
     let token = jsonwebtoken::encode(&Header::default(), &claims, &key).unwrap();
@@ -97,7 +112,10 @@ async fn pull(url: &str, tenant: Uuid, dir: &Path) -> Duration {
     device.set_token(Some(&token), now());
     let (device, http) = (Mutex::new(device), Http::new(url).unwrap());
     let start = Instant::now();
-    assert_eq!(http.sync_once(&device, now).await.unwrap(), SyncEnd::CaughtUp);
+    assert_eq!(
+        http.sync_once(&device, now).await.unwrap(),
+        SyncEnd::CaughtUp
+    );
     let took = start.elapsed();
     assert!(device.lock().unwrap().status(now()).unwrap().seq as usize >= EVENTS);
     took
@@ -117,7 +135,8 @@ fn bare_inserts(dir: &Path) -> Duration {
         .unwrap();
     assert_eq!(rows.len(), EVENTS);
     let bare = Connection::open(dir.join("bare.db")).unwrap();
-    bare.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL").unwrap();
+    bare.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL")
+        .unwrap();
     mirror::create(&bare).unwrap();
     let slots = vec!["?"; 13].join(", ");
     let start = Instant::now();

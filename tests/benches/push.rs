@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use motomind_protocol::SealedOperation;
 use motomind_tests::postgres::{Database, Durability, Postgres, role};
-use motomind_tests::server::{NOON, SECRET, Sender, accepted, reading};
+use motomind_tests::server::{SECRET, Sender, accepted, reading};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -205,6 +205,7 @@ async fn insert_all(mut client: Client, device: Sender, batches: Vec<Columns>) {
         )
         .await
         .unwrap();
+    let now = chrono::Utc::now().timestamp_millis();
     for batch in batches {
         let transaction = client.transaction().await.unwrap();
         let setting = format!("SET LOCAL app.current_tenant_id = '{}'", device.tenant);
@@ -214,7 +215,7 @@ async fn insert_all(mut client: Client, device: Sender, batches: Vec<Columns>) {
                 &events,
                 &[
                     &device.tenant,
-                    &NOON,
+                    &now,
                     &device.device,
                     &device.user,
                     &batch.ids,
