@@ -4,7 +4,8 @@
 
 use motomind_core::{Capture, Device, Step};
 use motomind_protocol::{
-    Hash, Identity, Millis, OpId, Role, TenantId, UserId, Vehicle, VehicleId, uuid_v7, verify_chain,
+    Hash, Identity, Millis, OpId, OpState, Role, TenantId, UserId, Vehicle, VehicleId, uuid_v7,
+    verify_chain,
 };
 use motomind_tests::dice::Dice;
 use motomind_tests::disk::Disk;
@@ -44,6 +45,7 @@ impl Work {
         };
         let mut dice = Dice::new(20_261_120);
         let mut server = Server::new(dice.fork());
+        server.page_sizes = vec![1_000];
         let row = json!({"id": vehicle(), "nickname": "truck"});
         let row: Vehicle = serde_json::from_value(row).unwrap();
         server.tenant.write_vehicle(row, &mut server.dice);
@@ -206,54 +208,52 @@ impl Work {
         phone
     }
 
-    /// The survivor syncs to the end with the server as it was: everything is there, once.
+    /// The survivor syncs to the end with the server as it was, throws away what was refused, and
+    /// then everything is there, once.
     fn finishes(&mut self, mut phone: Phone) {
         let mut server = self.server.clone();
-        let held: Vec<OpId> = phone
-            .journal()
-            .unwrap()
-            .iter()
-            .map(|r| r.sealed.op_id)
-            .collect();
+        let held = phone.journal().unwrap();
         let mut now = self.now;
         let token = Phone::token(phone.identity, phone.role, now + 36_000_000);
         let device = phone.device.as_mut().unwrap();
         device.set_token(Some(&token), now);
-        for _ in 0..40 {
-            match device.next_step(now).unwrap() {
-                Step::Idle => break,
-                Step::WaitUntil(at) => now = at,
-                Step::Send(requests) => {
-                    for request in requests {
-                        let id = request.id;
-                        let answer = server.answer(&request.into(), now);
-                        device.on_reply(id, &answer.into(), now).unwrap();
-                    }
-                }
+        let mut refused = Vec::new();
+        for _ in 0..4 {
+            now = exchange(device, &mut server, now);
+            for item in device.pending(now).unwrap() {
+                assert_eq!(item.state, OpState::Rejected, "{item:?}");
+                device.discard(item.op_id, "refused", now).unwrap();
+                refused.push(item.op_id);
             }
         }
-        let refused: Vec<OpId> = device
-            .pending(now)
-            .unwrap()
-            .iter()
-            .map(|i| i.op_id)
-            .collect();
-        for op in held {
-            let fate = server
-                .tenant
-                .operations
-                .get(&op)
-                .map(|known| known.fate.clone());
-            let fine = match &fate {
-                Some(Fate::Accepted(_) | Fate::Closed(_)) => true,
-                Some(Fate::Refused) => refused.contains(&op) || self.replaced.contains(&op),
-                _ => self.replaced.contains(&op),
-            };
-            assert!(fine, "at point {}: {op} {fate:?}", self.points);
+        assert_eq!(device.pending(now).unwrap(), []);
+        for op in held.iter().map(|row| row.sealed.op_id) {
+            let known = server.tenant.operations.get(&op);
+            let fate = known.map(|known| &known.fate);
+            let there = matches!(fate, Some(Fate::Accepted(_) | Fate::Closed(_)));
+            let replaced = self.replaced.contains(&op) || held.iter().any(|row| row.replaces(op));
+            assert!(there || replaced, "at point {}: {op} {fate:?}", self.points);
         }
         assert_eq!(server.tenant.doubled(), None);
-        if refused.is_empty() {
-            mirrored(&phone, &server.tenant).unwrap();
+        device.on_poke(now);
+        exchange(device, &mut server, now);
+        mirrored(&phone, &server.tenant).unwrap();
+    }
+}
+
+/// Lets a device and the server talk until the device has nothing more to say.
+fn exchange(device: &mut Device, server: &mut Server, mut now: Millis) -> Millis {
+    loop {
+        match device.next_step(now).unwrap() {
+            Step::Idle => return now,
+            Step::WaitUntil(at) => now = at,
+            Step::Send(requests) => {
+                for request in requests {
+                    let id = request.id;
+                    let answer = server.answer(&request.into(), now);
+                    device.on_reply(id, &answer.into(), now).unwrap();
+                }
+            }
         }
     }
 }

@@ -81,6 +81,8 @@ pub struct Server {
     pub tenant: Tenant,
     /// What is wrong with it.
     pub ailments: Ailments,
+    /// Changes in a page at most; one of these, as chance has it.
+    pub page_sizes: Vec<usize>,
     /// Every operation, in the order in which it was first judged; survives restores.
     pub arrivals: Vec<OpId>,
     arrived: BTreeSet<OpId>,
@@ -97,6 +99,7 @@ impl Server {
         Self {
             tenant: Tenant::new(&mut dice),
             ailments: Ailments::default(),
+            page_sizes: vec![3, 10, limits::PULL_CHANGES_MAX],
             arrivals: Vec::new(),
             arrived: BTreeSet::new(),
             dice,
@@ -211,7 +214,7 @@ impl Server {
             },
         };
         let asked = value("limit").and_then(|limit| limit.parse().ok());
-        let most = [3, 10, limits::PULL_CHANGES_MAX][self.dice.index(3).unwrap_or(0)];
+        let most = self.dice.pick(&self.page_sizes).copied().unwrap_or(1);
         let limit = asked.unwrap_or(limits::PULL_CHANGES_MAX).clamp(1, most);
         let page = self.tenant.log.after(after);
         let page = &page[..page.len().min(limit)];
