@@ -102,6 +102,8 @@ impl Dev {
         let mut process = command(&["dev", "--listen", "127.0.0.1:0", "--dir"])
             .arg(directory)
             .env("MOTOMIND_JWT_SECRET", SECRET)
+            // What a killed process cannot clean up goes with the test.
+            .env("TMPDIR", directory)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
