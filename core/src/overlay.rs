@@ -8,7 +8,7 @@
 //! The journal is written first, the mirror after it. The mirror may lose its last transactions
 //! at a power loss; [`rebuild`] makes the law hold again at every opening.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use motomind_protocol::{Event, EventId, EventRecord, OpId, OpState, Operation, VehicleId};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -140,12 +140,12 @@ pub(crate) fn rebuild(device: &mut Device) -> Result<(), StoreError> {
     Ok(())
 }
 
-type Shown = HashMap<Uuid, (String, Option<u64>)>;
+type Shown = BTreeMap<Uuid, (String, Option<u64>)>;
 
 fn overlaid(conn: &Connection) -> Result<Shown, StoreError> {
     let mut statement = conn.prepare("SELECT event_id, state, seq FROM events WHERE own = 1")?;
     let mut rows = statement.query([])?;
-    let mut shown = HashMap::new();
+    let mut shown = BTreeMap::new();
     while let Some(row) = rows.next()? {
         let seq: Option<i64> = row.get(2)?;
         shown.insert(read_id(row, 0)?, (row.get(1)?, seq.map(i64::unsigned_abs)));
