@@ -236,10 +236,6 @@ impl SealedOperation {
                 "op_id differs from the sealed one".into(),
             );
         }
-        if operation.schema > limits::SCHEMA_VERSION {
-            let message = format!("schema {} is newer than this server's", operation.schema);
-            return one("schema", code::UNSUPPORTED, message);
-        }
         if operation.device_seq == 0 {
             return one("device_seq", code::OUT_OF_RANGE, "device_seq counts from 1".into());
         }

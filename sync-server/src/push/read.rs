@@ -145,7 +145,8 @@ impl Content {
             let rejection = Rejection::new(code::WRONG_IDENTITY, message).field("device_id");
             return Self::Refused(rejection);
         }
-        if matches!(operation.body, Body::Other(_)) {
+        let newer = operation.schema > limits::SCHEMA_VERSION;
+        if newer || matches!(operation.body, Body::Other(_)) {
             let message = "this server does not know this kind of operation yet";
             let rejection = Rejection::new(code::UNSUPPORTED, message);
             return Self::Quarantined(sealed, Some(Box::new(operation)), rejection);
