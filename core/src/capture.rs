@@ -1,8 +1,8 @@
 //! Capturing: judged, sealed, and durable before it returns.
 
 use motomind_protocol::{
-    Body, ClockEvidence, Event, OpId, OpState, Operation, SealedOperation, Surroundings, Warning,
-    limits, odometer, registry, validate, warnings,
+    Body, ClockEvidence, Event, EventId, OpId, OpState, Operation, SealedOperation, Surroundings,
+    Warning, limits, odometer, registry, validate, warnings,
 };
 
 use crate::device::Device;
@@ -100,11 +100,10 @@ impl Device {
                 self.record(capture, Vec::new(), clock.into())
             }
             _ => {
-                if capture.corrects.is_none() && capture.kind != registry::RETRACTION {
-                    // Amending a correction keeps what it corrects.
-                    capture.corrects = stored.operation()?.event().and_then(|e| e.corrects);
-                }
                 let mut replaced = journal::replaced_with(&self.conn, op_id)?;
+                if capture.corrects.is_none() && capture.kind != registry::RETRACTION {
+                    capture.corrects = self.corrected_by(&replaced)?;
+                }
                 if !stored.has_a_foreign_id() {
                     return self.record(capture, replaced, clock.into());
                 }
@@ -114,6 +113,22 @@ impl Device {
                 Ok(captured)
             }
         }
+    }
+
+    /// Amending a correction keeps what it corrects: the first event that one of the chain names
+    /// and that is not of the chain itself.
+    fn corrected_by(&self, chain: &[OpId]) -> Result<Option<EventId>, CaptureError> {
+        for op in chain {
+            let Some(stored) = journal::find(&self.conn, *op)? else {
+                continue;
+            };
+            let operation = stored.operation()?;
+            let corrects = operation.event().and_then(|event| event.corrects);
+            if let Some(event) = corrects.filter(|event| !chain.contains(&OpId::from(*event))) {
+                return Ok(Some(event));
+            }
+        }
+        Ok(None)
     }
 
     /// Takes a capture out of sight on this device alone; the journal keeps it.

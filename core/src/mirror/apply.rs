@@ -94,7 +94,6 @@ struct EventColumns<'a> {
     occurred_at: Millis,
     date: NaiveDate,
     miles: Option<i64>,
-    corrects: Option<EventId>,
     #[serde(default)]
     payload: PayloadColumns,
 }
@@ -185,7 +184,8 @@ pub fn put_event(
 ) -> Result<VehicleId, PageError> {
     let record: RecordColumns<'_> =
         serde_json::from_str(data).map_err(|error| PageError::Unreadable { index: 0, error })?;
-    let corrects = record.corrects.or(record.event.corrects);
+    // As the server resolved it: an event that names one may stand alone.
+    let corrects = record.corrects;
     let root = match corrects {
         Some(corrected) => Some(family::root_of(conn, corrected)?),
         None => None,
