@@ -192,6 +192,8 @@ impl World {
                     return Err(format!("{op} is called a duplicate and is none"));
                 }
                 if !captured.duplicate {
+                    // An id whose first capture was pruned long ago may be used again.
+                    self.phones[index].held.retain(|other| *other != op);
                     self.phones[index].held.push(op);
                 }
                 self.phones[index].in_doubt.retain(|other| *other != op);
