@@ -1,7 +1,7 @@
 //! Devices, a model server, a bad network and bad luck, from seeds.
 //!
-//! `SIM_SEEDS` says how many (2,000 when absent), `SIM_SEED` which one `one_seed` replays, with
-//! its whole account when `SIM_TRACE` is set.
+//! `SIM_SEEDS` says how many (2,000 when absent) from `SIM_FIRST` on (0 when absent), `SIM_SEED`
+//! which one `one_seed` replays, with its whole account when `SIM_TRACE` is set.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::BTreeMap;
@@ -74,13 +74,14 @@ fn check(seed: u64) -> Result<Report, String> {
 #[test]
 fn every_seed_keeps_every_promise() {
     let seeds = number("SIM_SEEDS").unwrap_or(SEEDS_DEFAULT);
-    let next = AtomicU64::new(0);
+    let first = number("SIM_FIRST").unwrap_or(0);
+    let next = AtomicU64::new(first);
     let tally = Mutex::new(BTreeMap::<String, u64>::new());
     let work = || {
         let mut broken = Vec::new();
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds || broken.len() >= 10 {
+            if seed >= first + seeds || broken.len() >= 10 {
                 return broken;
             }
             match check(seed) {
