@@ -185,6 +185,9 @@ async fn every_reply_is_typed_named_and_readable_across_origins() {
             "{path} is not described"
         );
     }
+    let invented = Method::from_bytes(b"INVENTED").unwrap();
+    let refused = problem(ask(invented, "/healthz").send().await.unwrap()).await;
+    assert_eq!(refused.status, 405);
     let text = ask(Method::GET, "/metrics")
         .send()
         .await
@@ -193,6 +196,10 @@ async fn every_reply_is_typed_named_and_readable_across_origins() {
         .await
         .unwrap();
     assert!(text.contains("motomind_requests_total"), "{text}");
+    assert!(
+        text.contains("method=\"other\"") && !text.contains("INVENTED"),
+        "{text}"
+    );
     server.stop().await;
 }
 
