@@ -1,5 +1,6 @@
 -- Purpose: the installations that have spoken to the server.
--- Why:     a manager lists and revokes them; a lost phone must be able to be shut out.
+-- Why:     a manager lists and revokes them; a lost phone must be able to be shut out. Requests name
+--          their device in a header; one that names none is let in until its token ends.
 -- Time:    under a second, no rows touched.
 CREATE TABLE devices (
     tenant_id   uuid        NOT NULL REFERENCES tenants (id),

@@ -7,11 +7,11 @@
 use std::time::{Duration, Instant};
 
 use axum::extract::FromRequestParts;
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use motomind_protocol::{AppMetadata, Claims, Identity, Role, TenantId, UserId};
+use motomind_protocol::{AppMetadata, Claims, DeviceId, Identity, Role, TenantId, UserId};
 use serde::Deserialize;
 
 use crate::App;
@@ -23,6 +23,10 @@ const LEEWAY_S: u64 = 30;
 
 /// Longest token that is looked at, bytes.
 const TOKEN_BYTES_MAX: usize = 8 * 1024;
+
+/// The header in which a device names itself, so that a revoked one is refused whatever it asks
+/// for. Tokens are a person's, not a device's.
+pub(crate) const DEVICE_HEADER: &str = "motomind-device";
 
 /// Verifies tokens.
 #[derive(Debug)]
@@ -142,6 +146,8 @@ pub struct Caller {
     pub role: Role,
     /// When the token ends, seconds since 1970.
     pub expires_at_s: i64,
+    /// The device that says it is asking.
+    pub device_id: Option<DeviceId>,
 }
 
 impl Caller {
@@ -172,8 +178,18 @@ impl From<Verified> for Caller {
             user_id: claims.sub,
             role: claims.app_metadata.role,
             expires_at_s: claims.exp,
+            device_id: None,
         }
     }
+}
+
+fn named_device(headers: &HeaderMap) -> Result<Option<DeviceId>, Error> {
+    let Some(value) = headers.get(DEVICE_HEADER) else {
+        return Ok(None);
+    };
+    let id = value.to_str().ok().and_then(|id| id.parse().ok());
+    let refusal = || Error::Malformed(format!("{DEVICE_HEADER} must be a UUID"));
+    id.map(Some).ok_or_else(refusal)
 }
 
 impl FromRequestParts<App> for Caller {
@@ -189,6 +205,10 @@ impl FromRequestParts<App> for Caller {
             .ok_or_else(|| Error::Unauthenticated("send Authorization: Bearer <token>".into()))?;
         let caller = app.verifier.verify(token).await?;
         app.rate_limit.count(token, Instant::now())?;
-        Ok(caller)
+        let device_id = named_device(&parts.headers)?;
+        Ok(Caller {
+            device_id,
+            ..caller
+        })
     }
 }

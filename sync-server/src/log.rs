@@ -1,10 +1,11 @@
 //! A tenant's change log: its head, and whether a cursor still points into it.
 
 use deadpool_postgres::Transaction;
-use motomind_protocol::TenantId;
+use motomind_protocol::{DeviceId, TenantId};
 use uuid::Uuid;
 
 use crate::App;
+use crate::auth::Caller;
 use crate::cursor::Cursor;
 use crate::error::Error;
 
@@ -25,17 +26,38 @@ pub(crate) async fn counter(
     transaction: &Transaction<'_>,
     tenant: TenantId,
 ) -> Result<Counter, Error> {
+    read_counter(transaction, tenant, None).await
+}
+
+/// Reads the counter for a caller, who is also refused on a device that was revoked.
+pub(crate) async fn admit(
+    transaction: &Transaction<'_>,
+    caller: &Caller,
+) -> Result<Counter, Error> {
+    read_counter(transaction, caller.tenant_id, caller.device_id).await
+}
+
+async fn read_counter(
+    transaction: &Transaction<'_>,
+    tenant: TenantId,
+    device: Option<DeviceId>,
+) -> Result<Counter, Error> {
     let statement = transaction
         .prepare_cached(
-            "SELECT c.head, c.compacted_to, c.epoch, c.cursor_secret
+            "SELECT c.head, c.compacted_to, c.epoch, c.cursor_secret,
+                    EXISTS (SELECT FROM devices d
+                            WHERE d.tenant_id = $1 AND d.id = $2 AND d.revoked_at IS NOT NULL)
              FROM tenant_counters c JOIN tenants t ON t.id = c.tenant_id
              WHERE c.tenant_id = $1 AND t.is_active",
         )
         .await?;
     let row = transaction
-        .query_opt(&statement, &[&tenant.0])
+        .query_opt(&statement, &[&tenant.0, &device.map(|device| device.0)])
         .await?
         .ok_or_else(|| Error::Forbidden("this tenant does not exist or is not active".into()))?;
+    if row.get(4) {
+        return Err(Error::DeviceRevoked);
+    }
     Ok(Counter {
         head: row.get(0),
         compacted_to: row.get(1),
@@ -49,6 +71,15 @@ pub(crate) async fn head(app: &App, tenant: TenantId) -> Result<u64, Error> {
     let mut client = app.client().await?;
     let transaction = crate::database::begin(&mut client, tenant).await?;
     let counter = counter(&transaction, tenant).await?;
+    transaction.commit().await?;
+    Ok(counter.head.unsigned_abs())
+}
+
+/// The newest sequence for a caller, who is refused as in [`admit`].
+pub(crate) async fn head_for(app: &App, caller: &Caller) -> Result<u64, Error> {
+    let mut client = app.client().await?;
+    let transaction = crate::database::begin(&mut client, caller.tenant_id).await?;
+    let counter = admit(&transaction, caller).await?;
     transaction.commit().await?;
     Ok(counter.head.unsigned_abs())
 }

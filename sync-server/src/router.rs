@@ -160,6 +160,7 @@ fn cors(origins: &[String]) -> CorsLayer {
     ]);
     let mut accepted = named(&TUS_HEADERS);
     accepted.extend(named(&["upload-checksum", "upload-defer-length"]));
+    accepted.extend(named(&[crate::auth::DEVICE_HEADER]));
     accepted.extend([
         header::AUTHORIZATION,
         header::CONTENT_TYPE,

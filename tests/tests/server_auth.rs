@@ -294,6 +294,14 @@ async fn publish(document: String) -> String {
     format!("http://{address}/keys")
 }
 
+/// The tag of the present snapshot.
+async fn read_tag(device: &Sender) -> String {
+    let reply = device.request(Method::GET, "/v1/sync/snapshot").send();
+    let reply = reply.await.unwrap();
+    assert_eq!(reply.status(), StatusCode::OK, "no device named");
+    reply.headers()["etag"].to_str().unwrap().to_string()
+}
+
 #[tokio::test]
 async fn a_tenant_that_is_not_active_and_a_revoked_device_are_refused() {
     let database = Postgres::shared().database().await;
@@ -318,6 +326,40 @@ async fn a_tenant_that_is_not_active_and_a_revoked_device_are_refused() {
         (refused.code.as_str(), refused.status),
         ("device_revoked", 403)
     );
+
+    // Whatever it asks for, where it says who it is.
+    let tag = read_tag(&device).await;
+    for (path, if_match) in [
+        ("/v1/sync/pull", None),
+        ("/v1/sync/snapshot", None),
+        ("/v1/sync/snapshot", Some(tag.as_str())),
+        ("/v1/sync/events", None),
+    ] {
+        for (named, refused) in [
+            (device.device.to_string(), Some(("device_revoked", 403))),
+            ("phone".into(), Some(("malformed", 400))),
+            (Uuid::new_v4().to_string(), None),
+        ] {
+            let mut request = device.request(Method::GET, path);
+            request = request.header("motomind-device", &named);
+            if let Some(tag) = if_match {
+                request = request.header("if-match", tag);
+            }
+            let reply = request.send().await.unwrap();
+            match refused {
+                Some(wanted) => {
+                    let problem = problem(reply).await;
+                    assert_eq!((problem.code.as_str(), problem.status), wanted, "{path}");
+                }
+                None => assert_eq!(reply.status(), StatusCode::OK, "{path} {named}"),
+            }
+        }
+    }
+    let empty = serde_json::to_string(&device.batch(vec![])).unwrap();
+    let push = device.request(Method::POST, "/v1/sync/push").body(empty);
+    let push = push.header("motomind-device", device.device.to_string());
+    let refused = problem(push.send().await.unwrap()).await;
+    assert_eq!(refused.code, "device_revoked");
 
     let stranger = Sender::new(&server, Uuid::new_v4(), Role::Manager);
     let close = "UPDATE tenants SET is_active = false WHERE id = $1";

@@ -148,7 +148,9 @@ async fn every_reply_is_typed_named_and_readable_across_origins() {
     let reply = preflight.send().await.unwrap();
     assert_eq!(reply.status(), StatusCode::OK);
     let allowed = &reply.headers()["access-control-allow-headers"];
-    assert!(allowed.to_str().unwrap().contains("authorization"));
+    for name in ["authorization", "motomind-device"] {
+        assert!(allowed.to_str().unwrap().contains(name), "{allowed:?}");
+    }
     for (origin, admitted) in [
         ("https://app.example", true),
         ("https://evil.example", false),

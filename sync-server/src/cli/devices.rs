@@ -10,7 +10,9 @@ use super::{Admin, said};
 pub(crate) enum Device {
     /// Lists a tenant's devices, the most recently seen first.
     List(DeviceList),
-    /// Refuses a device from now on. What it has captured stays on it.
+    /// Refuses a device from now on, whatever it asks for. What it has captured stays on it. An
+    /// open stream of hints (numbers only), and a program that does not name its device, end with
+    /// the token: have the issuer end that as well.
     Revoke(DeviceRevoke),
 }
 

@@ -73,7 +73,7 @@ async fn attempt_once(app: &App, bench: &Bench, batch: &Batch, mode: Mode) -> Re
     let tenant = bench.caller.tenant_id;
     let mut client = app.client().await?;
     let mut transaction = crate::database::begin(&mut client, tenant).await?;
-    crate::log::counter(&transaction, tenant).await?;
+    crate::log::admit(&transaction, &bench.caller).await?;
     let mut sitting = Sitting::new(bench, batch);
     sitting.admit(&transaction).await?;
     match mode {

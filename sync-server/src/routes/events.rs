@@ -18,11 +18,12 @@ use crate::error::Error;
 #[utoipa::path(get, path = "/v1/sync/events", security(("bearer" = [])), responses(
     (status = 200, description = "`event: poke`, `data: {\"head\": n}`", content_type = "text/event-stream"),
     (status = 401, description = "No valid token", content_type = "application/problem+json"),
+    (status = 403, description = "device_revoked, forbidden", content_type = "application/problem+json"),
 ))]
 pub(crate) async fn events(State(app): State<App>, caller: Caller) -> Result<Response, Error> {
     // Listening first: a commit between reading the head and listening would go unnoticed.
     let news = app.pokes.subscribe(caller.tenant_id);
-    let head = crate::log::head(&app, caller.tenant_id).await?;
+    let head = crate::log::head_for(&app, &caller).await?;
     let heartbeat = Duration::from_millis(app.settings.heartbeat_ms);
     let stopping = app.stopping.subscribe();
     let stream = pokes(head, news, stopping, caller.remaining(now_ms()));

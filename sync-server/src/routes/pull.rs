@@ -40,6 +40,7 @@ struct Page {
                       "next_cursor": "…", "seq": 1, "head": 1, "digest": "…", "server_time_ms": 0})),
     (status = 400, description = "bad_cursor, malformed", content_type = "application/problem+json"),
     (status = 401, description = "No valid token", content_type = "application/problem+json"),
+    (status = 403, description = "device_revoked, forbidden", content_type = "application/problem+json"),
     (status = 409, description = "resnapshot", content_type = "application/problem+json"),
 ))]
 pub(crate) async fn pull(
@@ -57,7 +58,7 @@ pub(crate) async fn pull(
 
     let mut client = app.client().await?;
     let transaction = crate::database::begin(&mut client, tenant).await?;
-    let counter = log::counter(&transaction, tenant).await?;
+    let counter = log::admit(&transaction, &caller).await?;
     let after = match log::locate(&transaction, tenant, &counter, query.cursor.as_deref()).await? {
         Place::After(seq) => seq,
         Place::Restored => {

@@ -25,6 +25,7 @@ use crate::snapshot::{Snapshot, recent};
         (status = 200, description = "The whole file", content_type = "application/vnd.sqlite3"),
         (status = 206, description = "A piece", content_type = "application/vnd.sqlite3"),
         (status = 401, description = "No valid token", content_type = "application/problem+json"),
+        (status = 403, description = "device_revoked, forbidden", content_type = "application/problem+json"),
         (status = 412, description = "The file is gone; start again", content_type = "application/problem+json"),
         (status = 416, description = "bad_range", content_type = "application/problem+json"),
     ))]
@@ -33,6 +34,8 @@ pub(crate) async fn snapshot(
     caller: Caller,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
+    // Here, too: a file that is there already is found without the database.
+    crate::log::head_for(&app, &caller).await?;
     let wanted = headers
         .get(header::IF_MATCH)
         .or_else(|| headers.get(header::IF_RANGE));
