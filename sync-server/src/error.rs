@@ -31,10 +31,10 @@ pub enum Error {
     #[error("send the body as it is, or gzip- or zstd-encoded")]
     UnsupportedEncoding,
     /// The cursor was not given out by this server to this tenant.
-    #[error("the cursor is not one of this tenant's; start again from a snapshot")]
+    #[error("the cursor is not one of this tenant's; pull the log from its beginning")]
     BadCursor,
-    /// The log that the cursor points into is gone or was replaced.
-    #[error("{0}; start again from a snapshot")]
+    /// The log that the cursor points into is gone or was replaced. The text says what to do.
+    #[error("{0}")]
     Resnapshot(&'static str),
     /// The snapshot that the client was reading is gone.
     #[error("this snapshot is gone; start again with the present one")]

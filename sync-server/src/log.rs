@@ -101,19 +101,25 @@ pub(crate) async fn locate(
 ) -> Result<Place, Error> {
     let Some(text) = text else {
         if counter.compacted_to > 0 {
-            return Err(Error::Resnapshot("the beginning of the log is gone"));
+            return Err(Error::Resnapshot(
+                "the beginning of the log is gone; a snapshot has it",
+            ));
         }
         return Ok(Place::After(0));
     };
     let cursor = Cursor::decode(text, tenant, &counter.secret).ok_or(Error::BadCursor)?;
     if cursor.epoch != counter.epoch {
-        return Err(Error::Resnapshot("the log was replaced"));
+        return Err(Error::Resnapshot(
+            "the log was replaced; pull it from its beginning",
+        ));
     }
     if cursor.seq > counter.head {
         return Ok(Place::Restored);
     }
     if cursor.seq < counter.compacted_to {
-        return Err(Error::Resnapshot("the log after this cursor is gone"));
+        return Err(Error::Resnapshot(
+            "the log after this cursor is gone; a snapshot has it",
+        ));
     }
     if cursor.seq > counter.compacted_to
         && tag_at(transaction, tenant, cursor.seq).await? != cursor.tag

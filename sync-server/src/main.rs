@@ -153,3 +153,30 @@ fn refuse(error: &clap::Error) -> ExitCode {
     );
     ExitCode::from(2)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Flags below a command that no environment variable sets.
+    fn without_twin(command: &clap::Command, found: &mut Vec<String>) {
+        let flags = command
+            .get_arguments()
+            .filter(|arg| arg.get_env().is_none());
+        let flags = flags.filter_map(clap::Arg::get_long);
+        found.extend(flags.map(|flag| format!("{} --{flag}", command.get_name())));
+        for sub in command.get_subcommands() {
+            without_twin(sub, found);
+        }
+    }
+
+    #[test]
+    fn every_flag_has_an_environment_twin() {
+        let command = Cli::command();
+        let mut found = Vec::new();
+        without_twin(&command, &mut found);
+        assert_eq!(found, Vec::<String>::new());
+    }
+}

@@ -20,7 +20,7 @@ pub(crate) enum Device {
 #[derive(Args, Debug)]
 pub(crate) struct DeviceList {
     /// The tenant.
-    #[arg(long)]
+    #[arg(long, env = "MOTOMIND_TENANT")]
     tenant: Uuid,
     #[command(flatten)]
     admin: Admin,
@@ -30,7 +30,7 @@ pub(crate) struct DeviceList {
 #[derive(Args, Debug)]
 pub(crate) struct DeviceRevoke {
     /// The tenant.
-    #[arg(long)]
+    #[arg(long, env = "MOTOMIND_TENANT")]
     tenant: Uuid,
     /// The device.
     device: Uuid,

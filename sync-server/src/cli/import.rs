@@ -13,7 +13,7 @@ pub(crate) struct Import {
     /// The backup file.
     file: PathBuf,
     /// Prints the whole report as JSON instead of a summary.
-    #[arg(long)]
+    #[arg(long, env = "MOTOMIND_IMPORT_JSON")]
     json: bool,
     #[command(flatten)]
     admin: Admin,

@@ -20,7 +20,7 @@ pub(crate) enum Migrate {
 #[derive(Args, Debug)]
 pub(crate) struct Up {
     /// The last one to apply; all, when absent.
-    #[arg(long)]
+    #[arg(long, env = "MOTOMIND_MIGRATE_UP_TO")]
     to: Option<i32>,
     #[command(flatten)]
     admin: Admin,
@@ -30,7 +30,7 @@ pub(crate) struct Up {
 #[derive(Args, Debug)]
 pub(crate) struct Down {
     /// The last one to keep; -1 keeps none.
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, env = "MOTOMIND_MIGRATE_DOWN_TO", allow_negative_numbers = true)]
     to: i32,
     #[command(flatten)]
     admin: Admin,

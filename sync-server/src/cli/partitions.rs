@@ -9,7 +9,7 @@ use super::{Admin, said};
 #[derive(Args, Debug)]
 pub(crate) struct Partitions {
     /// Rows of one year in the default partition from which on the year gets its own.
-    #[arg(long, default_value_t = ADOPT_ROWS_MIN)]
+    #[arg(long, env = "MOTOMIND_ADOPT_ROWS_MIN", default_value_t = ADOPT_ROWS_MIN)]
     adopt_rows_min: i64,
     #[command(flatten)]
     admin: Admin,

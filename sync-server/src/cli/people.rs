@@ -20,7 +20,7 @@ pub(crate) struct TenantAdd {
     /// What it is called.
     name: String,
     /// Its id; a new one, when absent.
-    #[arg(long)]
+    #[arg(long, env = "MOTOMIND_NEW_TENANT_ID")]
     id: Option<Uuid>,
     #[command(flatten)]
     admin: Admin,
@@ -37,19 +37,19 @@ pub(crate) enum User {
 #[derive(Args, Debug)]
 pub(crate) struct UserAdd {
     /// The tenant.
-    #[arg(long)]
+    #[arg(long, env = "MOTOMIND_TENANT")]
     tenant: Uuid,
     /// The `sub` of their tokens; a new one, when absent.
-    #[arg(long)]
+    #[arg(long, env = "MOTOMIND_NEW_USER_ID")]
     id: Option<Uuid>,
     /// Their name.
-    #[arg(long)]
+    #[arg(long, env = "MOTOMIND_NEW_USER_NAME")]
     name: Option<String>,
     /// Their address.
-    #[arg(long)]
+    #[arg(long, env = "MOTOMIND_NEW_USER_EMAIL")]
     email: Option<String>,
     /// viewer, technician, manager or service.
-    #[arg(long, default_value = "technician", value_parser = super::token::role)]
+    #[arg(long, env = "MOTOMIND_ROLE", default_value = "technician", value_parser = super::token::role)]
     role: Role,
     #[command(flatten)]
     admin: Admin,

@@ -8,16 +8,21 @@ use uuid::Uuid;
 #[derive(Args, Debug)]
 pub(crate) struct Token {
     /// The tenant.
-    #[arg(long)]
+    #[arg(long, env = "MOTOMIND_TENANT")]
     tenant: Uuid,
     /// The person.
-    #[arg(long)]
+    #[arg(long, env = "MOTOMIND_USER")]
     user: Uuid,
     /// viewer, technician, manager or service.
-    #[arg(long, default_value = "technician", value_parser = role)]
+    #[arg(long, env = "MOTOMIND_ROLE", default_value = "technician", value_parser = role)]
     role: Role,
     /// How long it is good, seconds.
-    #[arg(long, default_value_t = 3_600, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        env = "MOTOMIND_TOKEN_SECONDS",
+        default_value_t = 3_600,
+        allow_negative_numbers = true
+    )]
     seconds: i64,
     /// Secret to sign with.
     #[arg(long, env = "MOTOMIND_JWT_SECRET", hide_env_values = true)]

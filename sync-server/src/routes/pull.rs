@@ -64,7 +64,9 @@ pub(crate) async fn pull(
         Place::Restored => {
             log::start_epoch(&transaction, tenant, counter.epoch).await?;
             transaction.commit().await?;
-            return Err(Error::Resnapshot("the log was replaced by an older state"));
+            return Err(Error::Resnapshot(
+                "the log was replaced by an older state; pull it from its beginning",
+            ));
         }
     };
     let page = read_page(&transaction, tenant, after, limit).await?;
