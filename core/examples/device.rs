@@ -51,9 +51,12 @@ fn run(args: &Args) -> Result<(), Failure> {
     if let Command::Login { server, token } = &args.command {
         return login(args, server, token);
     }
+    if let Command::Salvage = &args.command {
+        return salvage(args);
+    }
     let mut device = open(args, None)?;
     match &args.command {
-        Command::Login { .. } => Ok(()),
+        Command::Login { .. } | Command::Salvage => Ok(()),
         Command::Vehicles => show::vehicles(&device.vehicles()?),
         Command::Status => show::status(&device.status(now())?),
         Command::Capture {
@@ -176,6 +179,27 @@ fn zone(name: &str) -> Result<Tz, Failure> {
 fn day_at(at: Millis, zone: Tz) -> chrono::NaiveDate {
     let utc = chrono::DateTime::from_timestamp_millis(at).unwrap_or_default();
     utc.with_timezone(&zone).date_naive()
+}
+
+fn salvage(args: &Args) -> Result<(), Failure> {
+    let file = |name: &str| args.dir.join(name).to_string_lossy().into_owned();
+    let (journal, into) = (file("journal.db"), file("salvaged.db"));
+    let salvaged = motomind_core::salvage(&journal, &into, None, args.key.as_deref())?;
+    fs::rename(&journal, file("journal-damaged.db"))?;
+    for log in ["-wal", "-shm"] {
+        let path = format!("{journal}{log}");
+        if Path::new(&path).exists() {
+            fs::rename(&path, file(&format!("journal-damaged.db{log}")))?;
+        }
+    }
+    fs::rename(&into, &journal)?;
+    println!(
+        "{} operations recovered, {} altered, {} unreadable",
+        salvaged.recovered,
+        salvaged.altered.len(),
+        salvaged.unreadable
+    );
+    Ok(())
 }
 
 /// A vehicle by id or by a part of its name that only one has.

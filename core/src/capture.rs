@@ -5,7 +5,7 @@ use motomind_protocol::{
     Warning, limits, odometer, registry, validate, warnings,
 };
 
-use crate::device::Device;
+use crate::device::{ChainHead, Device};
 use crate::error::CaptureError;
 use crate::fact::{Capture, Captured, Clock};
 use crate::{journal, mirror, open, overlay};
@@ -51,7 +51,7 @@ impl Device {
         clock: impl Into<Clock>,
     ) -> Result<Vec<Result<Captured, CaptureError>>, CaptureError> {
         let clock = clock.into();
-        overlay::mend(self)?;
+        self.mend_if_possible();
         let head = self.head;
         self.conn.execute_batch("BEGIN IMMEDIATE")?;
         let mut results = Vec::with_capacity(captures.len());
@@ -67,15 +67,29 @@ impl Device {
                         Ok(captured)
                     }
                 });
+            if let Err(CaptureError::Store(error)) = result {
+                // SQLite may have ended the transaction by itself: nothing more goes into it.
+                return Err(self.nothing_stored(head, error.into()));
+            }
             results.push(result);
         }
         if let Err(error) = self.conn.execute_batch("COMMIT") {
-            self.head = head;
-            let _ = self.conn.execute_batch("ROLLBACK");
-            return Err(error.into());
+            return Err(self.nothing_stored(head, error.into()));
         }
         overlay::show(self, &stored);
         Ok(results)
+    }
+
+    /// Takes back what a failed transaction has done.
+    fn nothing_stored(&mut self, head: ChainHead, error: CaptureError) -> CaptureError {
+        let _ = self.conn.execute_batch("ROLLBACK");
+        self.head = head;
+        error
+    }
+
+    /// A mirror that cannot be mended now never stops a capture.
+    fn mend_if_possible(&mut self) {
+        let _ = overlay::mend(self);
     }
 
     /// Replaces a capture by a mended one.
@@ -187,7 +201,7 @@ impl Device {
         supersedes: Vec<OpId>,
         clock: Clock,
     ) -> Result<Captured, CaptureError> {
-        overlay::mend(self)?;
+        self.mend_if_possible();
         let prepared = match self.judge(capture, supersedes, clock)? {
             Judged::CapturedBefore(captured) => return Ok(captured),
             Judged::New(prepared) => prepared,
@@ -202,11 +216,7 @@ impl Device {
                 overlay::show(self, std::slice::from_ref(&prepared.operation));
                 Ok(captured)
             }
-            Err(error) => {
-                self.head = head;
-                let _ = self.conn.execute_batch("ROLLBACK");
-                Err(error)
-            }
+            Err(error) => Err(self.nothing_stored(head, error)),
         }
     }
 
@@ -275,7 +285,10 @@ impl Device {
     ) -> Result<Option<Captured>, CaptureError> {
         let known = match journal::find(&self.conn, op_id)? {
             Some(stored) => stored.operation()?.event().cloned(),
-            None => mirror::event(&self.conn, op_id.into())?.map(|record| record.event),
+            None => {
+                let record = self.noting_damage(mirror::event(&self.conn, op_id.into()));
+                record.ok().flatten().map(|record| record.event)
+            }
         };
         match known {
             None => Ok(None),
@@ -288,12 +301,14 @@ impl Device {
         }
     }
 
-    /// Compares the capture with what this device knows around it.
+    /// Compares the capture with what this device knows around it. A mirror that cannot be read
+    /// knows nothing; it never stops a capture.
     fn look_around(&self, event: &Event) -> Result<Vec<Warning>, CaptureError> {
-        let before = match event.miles {
-            Some(_) => mirror::reading_before(&self.conn, event.vehicle_id, event.occurred_at)?,
-            None => None,
-        };
+        let before = event.miles.and_then(|_| {
+            let (vehicle, at) = (event.vehicle_id, event.occurred_at);
+            let reading = mirror::reading_before(&self.conn, vehicle, at);
+            self.noting_damage(reading).ok().flatten()
+        });
         if let (Some(miles), Some(reading)) = (event.miles, &before)
             && odometer::needs_confirmation(event, Some(reading))
         {
@@ -302,7 +317,8 @@ impl Device {
                 before: reading.miles,
             });
         }
-        let nearby = mirror::events_near(&self.conn, event)?;
+        let nearby = self.noting_damage(mirror::events_near(&self.conn, event));
+        let nearby = nearby.unwrap_or_default();
         let around = Surroundings {
             reading_before: before.map(|reading| (reading.at, reading.miles)),
             nearby: &nearby,

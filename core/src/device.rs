@@ -1,5 +1,6 @@
 //! The device: one journal, one mirror, one sync machine.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use motomind_protocol::{ChainBreak, Hash, SealedOperation, VehicleId, verify_chain};
@@ -8,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::StoreError;
 use crate::journal;
-use crate::open::DeviceIdentity;
+use crate::open::{DeviceIdentity, OpenOptions};
 use crate::sync::SyncState;
 
 /// One installation's data for one user, open. Not shared between threads; wrap it in a mutex.
@@ -22,6 +23,10 @@ pub struct Device {
     pub(crate) changes: Changes,
     /// The journal is ahead of the mirror, which could not be written.
     pub(crate) mirror_is_stale: bool,
+    /// Reading the mirror found damage. The next call that may change something empties it.
+    pub(crate) mirror_is_damaged: Cell<bool>,
+    /// The files, to attach a mirror again.
+    pub(crate) files: OpenOptions,
 }
 
 /// The end of the chain: what the next operation follows.
@@ -59,6 +64,7 @@ impl Device {
         conn: Connection,
         who: DeviceIdentity,
         rng: ChaCha20Rng,
+        files: OpenOptions,
     ) -> Result<Self, StoreError> {
         let head = journal::chain_head(&conn)?;
         Ok(Self {
@@ -66,10 +72,20 @@ impl Device {
             who,
             rng,
             head,
-            sync: SyncState::default(),
+            sync: SyncState::new(who.device_id),
             changes: Changes::default(),
             mirror_is_stale: false,
+            mirror_is_damaged: Cell::new(false),
+            files,
         })
+    }
+
+    /// Passes on what reading the mirror gave, and remembers damage.
+    pub(crate) fn noting_damage<T>(&self, read: Result<T, StoreError>) -> Result<T, StoreError> {
+        if matches!(read, Err(StoreError::Damaged(_))) {
+            self.mirror_is_damaged.set(true);
+        }
+        read
     }
 
     /// Who this device is.

@@ -14,8 +14,9 @@ use crate::device::Device;
 use crate::error::StoreError;
 use crate::sync::{Blocked, FailureKind, Reply, Request, RequestId, Step};
 
-/// How long a request may take, s.
-const REQUEST_TIMEOUT_S: u64 = 60;
+/// How long a request may take to be sent and answered with a first byte, and how long a reply may
+/// pause, s. A slow reply that goes on arriving is not cut.
+const SILENCE_S: u64 = 60;
 /// How long to wait for a poke before polling, ms.
 const POLL_MS: i64 = 60_000;
 /// Silence on the poke stream after which it counts as broken, s; the server sends a heartbeat
@@ -58,7 +59,10 @@ impl Http {
     pub fn new(base: &str) -> Result<Self, reqwest::Error> {
         let builder = reqwest::Client::builder();
         #[cfg(not(all(target_family = "wasm", target_os = "unknown")))]
-        let builder = builder.connect_timeout(Duration::from_secs(10));
+        // A redirect is a portal: what was captured goes nowhere but to this server.
+        let builder = builder
+            .connect_timeout(Duration::from_secs(10))
+            .redirect(reqwest::redirect::Policy::none());
         Ok(Self {
             client: builder.build()?,
             base: base.trim_end_matches('/').to_owned(),
@@ -168,9 +172,7 @@ impl Http {
 
     async fn send(&self, request: Request) -> (RequestId, Result<Reply, FailureKind>) {
         let id = request.id;
-        let exchange = self.exchange(request);
-        let reply = within(Duration::from_secs(REQUEST_TIMEOUT_S), exchange).await;
-        (id, reply.unwrap_or(Err(FailureKind::Timeout)))
+        (id, self.exchange(request).await)
     }
 
     async fn exchange(&self, request: Request) -> Result<Reply, FailureKind> {
@@ -182,8 +184,11 @@ impl Http {
         for (name, value) in &request.headers {
             builder = builder.header(*name, value);
         }
-        let sent = builder.body(request.body).send().await;
-        let response = sent.map_err(|_| FailureKind::Network)?;
+        let silence = Duration::from_secs(SILENCE_S);
+        let sent = within(silence, builder.body(request.body).send()).await;
+        let response = sent
+            .ok_or(FailureKind::Timeout)?
+            .map_err(|_| FailureKind::Network)?;
         let retry_after = response
             .headers()
             .get("retry-after")
@@ -192,7 +197,11 @@ impl Http {
         let status = response.status().as_u16();
         let mut body = Vec::new();
         let mut chunks = response.bytes_stream();
-        while let Some(chunk) = chunks.next().await {
+        loop {
+            let chunk = within(silence, chunks.next())
+                .await
+                .ok_or(FailureKind::Timeout)?;
+            let Some(chunk) = chunk else { break };
             body.extend_from_slice(&chunk.map_err(|_| FailureKind::Network)?);
             if body.len() > limits::REPLY_BYTES_MAX {
                 return Err(FailureKind::TooLarge);

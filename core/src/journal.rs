@@ -198,10 +198,13 @@ pub(crate) fn accept(
          WHERE op_id = ?1",
     )?
     .execute(params![blob(&op_id.0), seq as i64, server_time])?;
-    // What it took the place of is settled with it.
+    // What it took the place of is settled with it, and what that took the place of, …
     conn.prepare_cached(
-        "UPDATE operations SET settled_at = ?2
-         WHERE op_id = (SELECT supersedes FROM operations WHERE op_id = ?1)
+        "WITH RECURSIVE replaced (op_id) AS (
+           SELECT supersedes FROM operations WHERE op_id = ?1
+           UNION SELECT o.supersedes FROM operations o JOIN replaced r ON o.op_id = r.op_id)
+         UPDATE operations SET settled_at = ?2
+         WHERE op_id IN (SELECT op_id FROM replaced WHERE op_id IS NOT NULL)
            AND settled_at IS NULL",
     )?
     .execute(params![blob(&op_id.0), server_time])

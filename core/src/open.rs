@@ -60,12 +60,35 @@ impl Device {
         check_journal(&conn)?;
         attach_mirror(&conn, &options)?;
         let who = identify(&conn, &options, &mut rng)?;
-        let mut device = Self::assemble(conn, who, rng)?;
-        overlay::check_log(&device.conn)?;
-        overlay::rebuild(&mut device)?;
-        sync::reoffer_released(&mut device, options.now)?;
+        let now = options.now;
+        let mut device = Self::assemble(conn, who, rng, options)?;
+        match device.start(now) {
+            // The journal has just been checked: it is the cache that is damaged.
+            Err(StoreError::Damaged(_)) => {
+                device.mirror_is_damaged.set(true);
+                overlay::mend(&mut device)?;
+                device.start(now)?;
+            }
+            started => started?,
+        }
         Ok(device)
     }
+
+    /// Makes the overlay true again and offers what may be offered.
+    fn start(&mut self, now: Millis) -> Result<(), StoreError> {
+        overlay::check_log(&self.conn)?;
+        overlay::rebuild(self)?;
+        sync::reoffer_released(self, now)
+    }
+}
+
+/// Empties a damaged mirror in place; it is pulled again.
+pub(crate) fn reset_mirror(conn: &Connection, options: &OpenOptions) -> Result<(), StoreError> {
+    conn.flush_prepared_statement_cache();
+    // Not attached at all when its first page made no sense.
+    let _ = conn.execute_batch("DETACH DATABASE mirror");
+    empty_database(options)?;
+    attach(conn, options)
 }
 
 fn open_connection(options: &OpenOptions) -> Result<Connection, OpenError> {
@@ -85,6 +108,7 @@ fn open_connection(options: &OpenOptions) -> Result<Connection, OpenError> {
     // Unqualified, so that it holds for the mirror too, from the moment it is attached: where there
     // is no shared memory, a file in WAL mode cannot even be looked at without it.
     let pragmas = "PRAGMA locking_mode = EXCLUSIVE;
+         PRAGMA main.page_size = 4096;
          PRAGMA main.journal_mode = WAL;
          PRAGMA main.synchronous = FULL;
          PRAGMA fullfsync = ON;
@@ -160,17 +184,13 @@ fn check_journal(conn: &Connection) -> Result<(), OpenError> {
 /// and pulled again.
 fn attach_mirror(conn: &Connection, options: &OpenOptions) -> Result<(), OpenError> {
     match attach(conn, options) {
-        Err(OpenError::Store(StoreError::Damaged(_))) => {
-            // Not attached at all when its first page made no sense.
-            let _ = conn.execute_batch("DETACH DATABASE mirror");
-            empty_database(options)?;
-            attach(conn, options)
-        }
-        other => other,
+        Err(StoreError::Damaged(_)) => Ok(reset_mirror(conn, options)?),
+        Err(StoreError::Sqlite(error)) => Err(error.into()),
+        other => Ok(other?),
     }
 }
 
-fn attach(conn: &Connection, options: &OpenOptions) -> Result<(), OpenError> {
+fn attach(conn: &Connection, options: &OpenOptions) -> Result<(), StoreError> {
     match &options.key {
         Some(key) => conn
             .execute(
@@ -183,11 +203,11 @@ fn attach(conn: &Connection, options: &OpenOptions) -> Result<(), OpenError> {
             .map(drop)?,
     }
     conn.execute_batch("PRAGMA mirror.locking_mode = EXCLUSIVE")?;
-    Ok(mirror::prepare(conn, "mirror")?)
+    mirror::prepare(conn, "mirror")
 }
 
 /// Resets a damaged cache file in place; SQLite's documented way, which works on every VFS.
-fn empty_database(options: &OpenOptions) -> Result<(), OpenError> {
+fn empty_database(options: &OpenOptions) -> Result<(), StoreError> {
     use rusqlite::config::DbConfig::SQLITE_DBCONFIG_RESET_DATABASE as RESET;
     let mirror = OpenOptions {
         journal: options.mirror.clone(),

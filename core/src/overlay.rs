@@ -19,11 +19,13 @@ use crate::error::StoreError;
 use crate::ids::{blob, read_id};
 use crate::journal::{self, Stored};
 use crate::mirror::{self, PageError, Standing};
+use crate::open;
 
 /// Shows operations that have just been captured. They are durable whatever happens here: a
 /// mirror that cannot be written now is mended by the next call.
 pub(crate) fn show(device: &mut Device, operations: &[Operation]) {
-    device.mirror_is_stale |= try_show(&device.conn, operations).is_err();
+    let shown = device.noting_damage(try_show(&device.conn, operations));
+    device.mirror_is_stale |= shown.is_err();
     for operation in operations {
         device.changes.event_of(VehicleId(operation.lane));
     }
@@ -45,7 +47,7 @@ fn try_show(conn: &Connection, operations: &[Operation]) -> Result<(), StoreErro
 
 /// Brings the rows of operations in line with the journal after their state has changed there.
 pub(crate) fn follow(device: &mut Device, changed: &[OpId]) {
-    match try_follow(&device.conn, changed) {
+    match device.noting_damage(try_follow(&device.conn, changed)) {
         Ok(vehicles) => vehicles
             .into_iter()
             .for_each(|v| device.changes.event_of(v)),
@@ -83,8 +85,20 @@ fn try_follow(conn: &Connection, changed: &[OpId]) -> Result<Vec<VehicleId>, Sto
     Ok(vehicles)
 }
 
-/// Catches up with the journal, if the mirror could not be written before.
+/// Catches up with the journal, if the mirror could not be written before; empties it first, if
+/// it was found damaged.
 pub(crate) fn mend(device: &mut Device) -> Result<(), StoreError> {
+    if device.mirror_is_damaged.get() {
+        open::reset_mirror(&device.conn, &device.files)?;
+        device.mirror_is_damaged.set(false);
+        device.mirror_is_stale = true;
+        // A page that is under way would continue what is gone.
+        device.sync.pull.start_over();
+        device
+            .changes
+            .tables
+            .extend(["events", "vehicles", "garages"]);
+    }
     if device.mirror_is_stale {
         rebuild(device)?;
         device.mirror_is_stale = false;

@@ -152,7 +152,7 @@ impl Device {
     /// # Errors
     /// [`StoreError`] when the mirror cannot be read.
     pub fn timeline(&self, query: &TimelineQuery) -> Result<TimelinePage, StoreError> {
-        mirror::timeline(&self.conn, query)
+        self.noting_damage(mirror::timeline(&self.conn, query))
     }
 
     /// Live vehicles by name, with mileage and what is unsent.
@@ -160,7 +160,7 @@ impl Device {
     /// # Errors
     /// [`StoreError`] when the files cannot be read.
     pub fn vehicles(&self) -> Result<Vec<VehicleEntry>, StoreError> {
-        let mut vehicles = mirror::vehicles(&self.conn)?;
+        let mut vehicles = self.noting_damage(mirror::vehicles(&self.conn))?;
         let mut statement = self.conn.prepare_cached(
             "SELECT lane, count(*) FROM operations
              WHERE state NOT IN ('accepted', 'superseded') GROUP BY lane",
@@ -182,7 +182,7 @@ impl Device {
     /// # Errors
     /// [`StoreError`] when the files cannot be read.
     pub fn vehicle(&self, id: VehicleId) -> Result<Option<VehicleEntry>, StoreError> {
-        let Some(mut entry) = mirror::vehicle(&self.conn, id)? else {
+        let Some(mut entry) = self.noting_damage(mirror::vehicle(&self.conn, id))? else {
             return Ok(None);
         };
         let pending: Option<i64> = self
@@ -202,7 +202,7 @@ impl Device {
     /// # Errors
     /// [`StoreError`] when the mirror cannot be read.
     pub fn garages(&self) -> Result<Vec<Garage>, StoreError> {
-        mirror::garages(&self.conn)
+        self.noting_damage(mirror::garages(&self.conn))
     }
 }
 

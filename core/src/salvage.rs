@@ -3,7 +3,7 @@
 
 use motomind_protocol::{Hash, OpId};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use crate::error::OpenError;
 use crate::ids::read_id;
@@ -92,8 +92,7 @@ fn copy_operations(old: &Connection, new: &Connection) -> Result<Salvaged, OpenE
         "INSERT OR IGNORE INTO operations ({COLUMNS}) VALUES ({slots})"
     ))?;
     let mut select = old.prepare(&format!("SELECT {COLUMNS} FROM operations WHERE pos = ?1"))?;
-    let last = last_position(old)?;
-    for pos in 1..=last {
+    for pos in 1..=last_position(old)? {
         let row = select
             .query_row([pos], |row| {
                 let text: String = row.get(8)?;
@@ -118,18 +117,22 @@ fn copy_operations(old: &Connection, new: &Connection) -> Result<Salvaged, OpenE
     Ok(salvaged)
 }
 
-/// The last position: by the table, or where its right edge is damaged, by the index on ids.
+/// The last position that anything still tells of: the table itself, or where its right edge is
+/// damaged, the small indexes beside it.
 fn last_position(old: &Connection) -> Result<i64, OpenError> {
-    let by_table = old.query_row("SELECT max(pos) FROM operations", params![], |row| {
-        row.get::<_, Option<i64>>(0)
-    });
-    let last = match by_table {
-        Ok(last) => last,
-        Err(_) => old.query_row(
-            "SELECT max(pos) FROM operations INDEXED BY operations_accepted WHERE seq IS NOT NULL",
-            params![],
-            |row| row.get::<_, Option<i64>>(0),
-        )?,
-    };
-    Ok(last.unwrap_or(0))
+    let sources = [
+        "SELECT max(pos) FROM operations",
+        "SELECT max(pos) FROM operations INDEXED BY operations_unsettled
+         WHERE state NOT IN ('accepted', 'superseded')",
+        "SELECT max(rowid) FROM operations INDEXED BY sqlite_autoindex_operations_1
+         WHERE op_id > x''",
+    ];
+    let told = sources.map(|sql| old.query_row(sql, [], |row| row.get::<_, Option<i64>>(0)));
+    let readable = told.iter().filter_map(|told| told.as_ref().ok());
+    match readable.map(|last| last.unwrap_or(0)).max() {
+        Some(last) => Ok(last),
+        None => Err(OpenError::JournalDamaged(
+            "none of its indexes can be read".into(),
+        )),
+    }
 }

@@ -353,3 +353,78 @@ fn a_mirror_of_another_version_is_emptied_and_shows_unsent_captures_again() {
     let device = Device::open(options(&dir, 2)).unwrap();
     assert_eq!(timeline(&device)[0].event_id, op_id.into());
 }
+
+/// A device with so many captures, closed, and the pages of one of its files.
+fn pages_of(dir: &TempDir, file: &str, captures: i64) -> Vec<u8> {
+    let mut device = Device::open(options(dir, 1)).unwrap();
+    for miles in 0..captures {
+        device.capture(reading(miles), NOW + miles).unwrap();
+    }
+    drop(device);
+    std::fs::read(dir.path().join(file)).unwrap()
+}
+
+#[test]
+fn any_damaged_page_of_the_mirror_costs_nothing_but_the_mirror() {
+    let dir = TempDir::new().unwrap();
+    let whole = pages_of(&dir, "mirror.db", 120);
+    let pages = whole.len() / 4096;
+    assert!(pages > 20);
+    for page in 1..pages {
+        let mut damaged = whole.clone();
+        damaged[page * 4096..(page + 1) * 4096].fill(0xff);
+        std::fs::write(dir.path().join("mirror.db"), &damaged).unwrap();
+        let mut device = Device::open(options(&dir, u8::try_from(page + 1).unwrap())).unwrap();
+        let more = reading(1_000 + page as i64);
+        let op_id = device.capture(more, NOW + 10_000).unwrap().op_id;
+        // The first look may find the damage; the next call that may change something mends it.
+        let _ = device.timeline(&TimelineQuery {
+            limit: 500,
+            ..Default::default()
+        });
+        let _ = device.vehicles();
+        device.set_token(None, NOW);
+        device
+            .capture(reading(2_000 + page as i64), NOW + 20_000)
+            .unwrap();
+        let query = TimelineQuery {
+            limit: 500,
+            ..Default::default()
+        };
+        let shown = device.timeline(&query).unwrap().entries;
+        assert!(
+            shown.iter().any(|entry| entry.event_id == op_id.into()),
+            "page {page}"
+        );
+        assert_eq!(shown.len(), 120 + 2 * page, "page {page}");
+    }
+}
+
+#[test]
+fn salvage_counts_what_a_damaged_right_edge_has_cost() {
+    let dir = TempDir::new().unwrap();
+    let whole = pages_of(&dir, "journal.db", 200);
+    let journal = dir.path().join("journal.db");
+    // Newest captures lie on the last pages of the table.
+    let conn = rusqlite::Connection::open(&journal).unwrap();
+    let last: i64 = conn
+        .query_row(
+            "SELECT max(pageno) FROM dbstat WHERE name = 'operations'",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap_or(whole.len() as i64 / 4096);
+    drop(conn);
+    let mut damaged = whole.clone();
+    let at = (last as usize - 1) * 4096;
+    damaged[at..at + 4096].fill(0xff);
+    std::fs::write(&journal, &damaged).unwrap();
+    let into = dir.path().join("salvaged.db").to_str().unwrap().to_string();
+    let salvaged = salvage(journal.to_str().unwrap(), &into, None, None).unwrap();
+    assert!(salvaged.recovered > 150, "{salvaged:?}");
+    assert_eq!(
+        salvaged.recovered + salvaged.unreadable,
+        200,
+        "{salvaged:?}"
+    );
+}

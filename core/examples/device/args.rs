@@ -104,6 +104,9 @@ pub(crate) enum Command {
     },
     /// Check the chain of evidence.
     Verify,
+    /// Read what can be read of a damaged journal into a new one and use that from now on; the
+    /// damaged file stays beside it.
+    Salvage,
 }
 
 /// What a capture says.

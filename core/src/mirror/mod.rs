@@ -59,7 +59,7 @@ fn create_in(conn: &Connection, schema: &str) -> Result<(), StoreError> {
 /// Makes an attached file a mirror of this version.
 pub(crate) fn prepare(conn: &Connection, schema: &str) -> Result<(), StoreError> {
     conn.execute_batch(&format!(
-        "PRAGMA {schema}.journal_mode = WAL; PRAGMA {schema}.synchronous = NORMAL;"
+        "PRAGMA {schema}.page_size = 4096; PRAGMA {schema}.journal_mode = WAL; PRAGMA {schema}.synchronous = NORMAL;"
     ))?;
     let version: i64 = conn.pragma_query_value(Some(schema), "user_version", |row| row.get(0))?;
     match version {

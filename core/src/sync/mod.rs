@@ -18,7 +18,7 @@ mod push;
 mod reoffer;
 
 use motomind_protocol::wire::{Problem, problem};
-use motomind_protocol::{Claims, Identity, Millis, limits};
+use motomind_protocol::{Claims, DeviceId, Identity, Millis, limits};
 
 use crate::device::Device;
 use crate::error::StoreError;
@@ -108,12 +108,17 @@ impl std::fmt::Display for Blocked {
     }
 }
 
+/// Names the device in every request, so that a revoked one is told on every way.
+const DEVICE_HEADER: &str = "motomind-device";
+
 /// Counts the tokens given, so that the late refusal of an old one does not block the new one.
 type TokenSerial = u64;
 
 /// What is in flight and what has been learnt. Lives as long as the device is open.
 #[derive(Debug, Default)]
 pub(crate) struct SyncState {
+    /// The device's id, as every request names it.
+    device: String,
     token: Option<String>,
     token_serial: TokenSerial,
     pub(crate) blocked: Option<Blocked>,
@@ -129,6 +134,14 @@ pub(crate) struct SyncState {
 }
 
 impl SyncState {
+    /// The state of a device that has just been opened.
+    pub(crate) fn new(device: DeviceId) -> Self {
+        Self {
+            device: device.to_string(),
+            ..Self::default()
+        }
+    }
+
     /// Takes up what the mirror remembers from before.
     pub(crate) fn remember(&mut self, position: &Position) {
         self.clock_offset = position.server_offset_ms.zip(position.pulled_at);
@@ -146,6 +159,7 @@ impl SyncState {
             headers.push(("authorization", format!("Bearer {token}")));
         }
         headers.push(("accept", "application/json".into()));
+        headers.push((DEVICE_HEADER, self.device.clone()));
         Request {
             id: RequestId(self.next_id),
             method,
@@ -199,7 +213,9 @@ fn setback(reply: &Reply) -> Setback {
         (403, Some(problem::DEVICE_REVOKED)) => Setback::Blocked(Blocked::Revoked),
         (403, Some(problem::FORBIDDEN)) => Setback::Blocked(Blocked::Forbidden(what(&problem))),
         (426, Some(problem::PROTOCOL)) => Setback::Blocked(Blocked::NeedsUpdate(what(&problem))),
-        (400 | 409 | 413 | 416 | 422 | 500, _) => Setback::Content(problem),
+        // Size is judged by whatever stands on the way; everything else only by our own server.
+        (413, _) => Setback::Content(problem),
+        (400 | 409 | 416 | 422 | 500, Some(_)) => Setback::Content(problem),
         _ => Setback::Later {
             retry_after_s: reply.retry_after_s,
             what: what(&problem),

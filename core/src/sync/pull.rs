@@ -20,6 +20,10 @@ pub(crate) struct PullState {
     pub(crate) wanted: bool,
     /// The server's newest sequence when last heard of.
     pub(crate) head: u64,
+    /// How often the server has sent us back to the beginning since the last page.
+    restarts: u32,
+    /// Changes per page: halved when a page was too much for the way, grown again by success.
+    limit: usize,
 }
 
 #[derive(Debug)]
@@ -41,6 +45,8 @@ impl Default for PullState {
             backoff: Backoff::default(),
             wanted: true,
             head: 0,
+            restarts: 0,
+            limit: limits::PULL_CHANGES_MAX,
         }
     }
 }
@@ -54,6 +60,12 @@ impl PullState {
 
     pub(crate) fn is_in_flight(&self) -> bool {
         self.in_flight.is_some()
+    }
+
+    /// Begins at the mirror's position anew; a reply that is under way continues another one.
+    pub(crate) fn start_over(&mut self) {
+        self.in_flight = None;
+        self.wanted = true;
     }
 
     /// A push reply told the head: our own operations are in it, perhaps others' too.
@@ -70,7 +82,7 @@ pub(super) fn next(device: &mut Device, now: Millis) -> Result<Next, StoreError>
         return Ok(Next::At(until));
     }
     let position = mirror::position(&device.conn)?;
-    let mut path = format!("/v1/sync/pull?limit={}", limits::PULL_CHANGES_MAX);
+    let mut path = format!("/v1/sync/pull?limit={}", device.sync.pull.limit);
     if let Some(cursor) = &position.cursor {
         // Cursors are base64url: nothing to escape.
         path.push_str("&cursor=");
@@ -120,7 +132,7 @@ pub(super) fn on_reply(device: &mut Device, reply: &Reply, now: Millis) -> Resul
         Setback::Content(Some(problem))
             if [problem::RESNAPSHOT, problem::BAD_CURSOR].contains(&problem.code.as_str()) =>
         {
-            start_again(device)
+            start_again(device, now)
         }
         Setback::Content(problem) => {
             let what = problem.map_or_else(|| format!("HTTP {}", reply.status), |p| p.detail);
@@ -149,7 +161,10 @@ fn take_page(
     let tx = device.conn.unchecked_transaction()?;
     let applied = match mirror::apply(&tx, &page.changes, flight.seq, flight.generation) {
         Ok(applied) => applied,
-        Err(PageError::Store(error)) => return Err(error),
+        Err(PageError::Store(error)) => {
+            drop(tx);
+            return device.noting_damage(Err(error));
+        }
         Err(refused) => {
             drop(tx);
             fail(device, refused.to_string(), None, now);
@@ -192,6 +207,8 @@ fn take_page(
     changes.tables.extend(applied.garages.then_some("garages"));
     device.sync.heard_from_server(page.server_time_ms, now);
     device.sync.pull.backoff.reset();
+    device.sync.pull.restarts = 0;
+    device.sync.pull.limit = (device.sync.pull.limit * 2).min(limits::PULL_CHANGES_MAX);
     device.sync.pull.head = page.head;
     device.sync.pull.wanted = !caught_up;
     super::reoffer_released(device, now)?;
@@ -238,7 +255,18 @@ fn offer_lost_again(
 
 /// The server's log is another one now: pull it from its beginning, and offer again everything
 /// that the journal still holds, for the new log may lack it.
-fn start_again(device: &mut Device) -> Result<(), StoreError> {
+fn start_again(device: &mut Device, now: Millis) -> Result<(), StoreError> {
+    device.sync.pull.restarts += 1;
+    if device.sync.pull.restarts > 1 {
+        // It said so of the beginning, too: something is wrong with it. Do not hammer it.
+        fail(
+            device,
+            "the server keeps sending us back to the beginning".into(),
+            None,
+            now,
+        );
+        return Ok(());
+    }
     let tx = device.conn.unchecked_transaction()?;
     journal::offer_all_again(&tx)?;
     tx.commit()?;
@@ -249,13 +277,14 @@ fn start_again(device: &mut Device) -> Result<(), StoreError> {
 
 /// Starts the mirror again, once the journal has noted that the server's log is another one.
 pub(super) fn rebuild(device: &mut Device) -> Result<(), StoreError> {
-    device.sync.pull.in_flight = None;
-    device.sync.pull.wanted = true;
+    device.sync.pull.start_over();
     overlay::rebuild(device)
 }
 
 pub(super) fn on_failure(device: &mut Device, kind: FailureKind, now: Millis) {
     device.sync.pull.in_flight = None;
-    let _ = kind;
+    if matches!(kind, FailureKind::Timeout | FailureKind::TooLarge) {
+        device.sync.pull.limit = (device.sync.pull.limit / 2).max(1);
+    }
     device.sync.pull.backoff.fail(now, None, &mut device.rng);
 }

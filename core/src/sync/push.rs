@@ -29,6 +29,9 @@ pub(crate) struct PushState {
     /// Operations per batch at most; halved when the server fails on a batch as a whole, so that
     /// the one to blame is found, and grown again by success. 0: the protocol's limit.
     batch_limit: usize,
+    /// The operation that the server failed on alone, with what it said, until an empty batch has
+    /// told whether it fails on everything.
+    suspect: Option<(OpId, String)>,
 }
 
 #[derive(Debug)]
@@ -82,7 +85,10 @@ pub(super) fn next(device: &mut Device, now: Millis) -> Result<Next, StoreError>
             Next::Nothing
         });
     }
-    let ready = ready(&device.conn, device.sync.push.limit(), now)?;
+    if device.sync.push.suspect.is_some() {
+        return send(device, Vec::new());
+    }
+    let ready = ready(device, now)?;
     if ready.operations.is_empty() {
         return Ok(ready.later.map_or(Next::Nothing, Next::At));
     }
@@ -91,18 +97,24 @@ pub(super) fn next(device: &mut Device, now: Millis) -> Result<Next, StoreError>
     if !ready.rested.is_empty() {
         overlay::follow(device, &ready.rested);
     }
+    send(device, ready.operations)
+}
+
+fn send(device: &mut Device, operations: Vec<SealedOperation>) -> Result<Next, StoreError> {
+    let ops = operations.iter().map(|op| op.op_id).collect();
     let (headers, body) = encode(&PushRequest {
         protocol: limits::PROTOCOL_VERSION,
         incarnation: device.who.incarnation,
-        operations: ready.operations,
+        operations,
     })?;
     let request = device
         .sync
         .request("POST", "/v1/sync/push".into(), headers, body);
+    let token = device.sync.token_serial;
     device.sync.push.in_flight = Some(Batch {
         id: request.id,
         ops,
-        token: device.sync.token_serial,
+        token,
     });
     Ok(Next::Send(request))
 }
@@ -119,8 +131,9 @@ fn any_unsent(conn: &Connection) -> Result<bool, StoreError> {
 
 /// Collects what may be sent, in the order of capture. A resting operation holds back its own
 /// lane only; a refused one holds back nothing.
-fn ready(conn: &Connection, limit: usize, now: Millis) -> Result<Ready, StoreError> {
-    let mut statement = conn.prepare_cached(
+fn ready(device: &Device, now: Millis) -> Result<Ready, StoreError> {
+    let limit = device.sync.push.limit();
+    let mut statement = device.conn.prepare_cached(
         "SELECT op_id, hash, text, lane, state, retry_at FROM operations
          WHERE state NOT IN ('accepted', 'superseded')
            AND (state IN ('queued', 'sending') OR retry_at IS NOT NULL)
@@ -244,7 +257,8 @@ pub(super) fn on_reply(device: &mut Device, reply: &Reply, now: Millis) -> Resul
         }
         Setback::Content(problem) => {
             let what = problem.map_or_else(|| format!("HTTP {}", reply.status), |p| p.detail);
-            isolate(device, &batch, what, now)
+            isolate(device, &batch, what, now);
+            Ok(())
         }
     }
 }
@@ -261,32 +275,45 @@ fn expected(reply: &Reply, batch: &Batch) -> Option<PushResponse> {
     answers.then_some(response)
 }
 
-/// The server failed on the batch as a whole. Halve it until the one to blame is alone; that one
-/// rests, visible with its reason, and everything else flows.
-fn isolate(
-    device: &mut Device,
-    batch: &Batch,
-    what: String,
+/// The server failed on the batch as a whole. Halve it until an operation is alone; if the server
+/// fails on that one too, ask it for an empty batch. Only a server that answers that has failed on
+/// the operation; one that fails on everything is asked less and less.
+fn isolate(device: &mut Device, batch: &Batch, what: String, now: Millis) {
+    device.sync.last_problem = Some(what.clone());
+    let push = &mut device.sync.push;
+    match batch.ops.as_slice() {
+        [] => {
+            push.suspect = None;
+            push.backoff.fail(now, None, &mut device.rng);
+        }
+        [alone] => {
+            push.suspect = Some((*alone, what));
+            push.backoff.pause(now, &mut device.rng);
+        }
+        many => {
+            push.batch_limit = (many.len() / 2).max(1);
+            push.backoff.pause(now, &mut device.rng);
+        }
+    }
+}
+
+/// How long an operation rests that the server has failed on so often, ms.
+fn rest(attempts: u32) -> Millis {
+    LONE_FAULT_MS
+        .saturating_mul(1 << attempts.min(10))
+        .min(LONE_FAULT_MS_MAX)
+}
+
+/// Lets an operation rest that the server failed on, visible with its reason; it is offered again
+/// by itself.
+fn let_rest(
+    conn: &Connection,
+    op: OpId,
+    reason: &Rejection,
     now: Millis,
 ) -> Result<(), StoreError> {
-    device.sync.last_problem = Some(what.clone());
-    let [alone] = batch.ops.as_slice() else {
-        device.sync.push.batch_limit = (batch.ops.len() / 2).max(1);
-        return Ok(());
-    };
-    let attempts = journal::find(&device.conn, *alone)?.map_or(0, |stored| stored.attempts);
-    let rest = LONE_FAULT_MS
-        .saturating_mul(1 << attempts.min(10))
-        .min(LONE_FAULT_MS_MAX);
-    let reason = Rejection::new(code::SERVER_FAULT, what);
-    journal::reject(
-        &device.conn,
-        *alone,
-        &reason,
-        Some(now.saturating_add(rest)),
-    )?;
-    overlay::follow(device, &[*alone]);
-    Ok(())
+    let attempts = journal::find(conn, op)?.map_or(0, |stored| stored.attempts);
+    journal::reject(conn, op, reason, Some(now.saturating_add(rest(attempts))))
 }
 
 /// Records every outcome in one transaction of the journal, then lets the mirror follow.
@@ -312,6 +339,9 @@ fn settle(
                 journal::accept(&tx, *op, seq, response.server_time_ms)?;
             }
             Outcome::Waiting { parent } => journal::wait_for(&tx, *op, parent.0)?,
+            Outcome::Rejected(reason) if reason.code == code::SERVER_FAULT => {
+                let_rest(&tx, *op, &reason, now)?;
+            }
             Outcome::Rejected(reason) => journal::reject(&tx, *op, &reason, None)?,
             Outcome::OpIdReused { known_hash } => {
                 let message = format!("the server knows this id with other content ({known_hash})");
@@ -323,6 +353,16 @@ fn settle(
                 journal::requeue(&tx, *op, Some(now.saturating_add(wait)))?;
             }
         }
+    }
+    let suspect = device.sync.push.suspect.take();
+    if let Some((suspect, what)) = &suspect {
+        // The server answers: it failed on this one alone.
+        let_rest(
+            &tx,
+            *suspect,
+            &Rejection::new(code::SERVER_FAULT, what),
+            now,
+        )?;
     }
     if let Some(incarnation) = incarnation {
         // The journal was cloned or restored, and its twin has used this sequence. A new life
@@ -343,13 +383,23 @@ fn settle(
     if other_log {
         super::pull::rebuild(device)?;
     }
-    overlay::follow(device, &batch.ops);
+    let suspect = suspect.map(|(suspect, _)| suspect);
+    let changed: Vec<OpId> = batch.ops.iter().copied().chain(suspect).collect();
+    overlay::follow(device, &changed);
     device.sync.retention_days = Some(response.retention_days);
     super::reoffer_released(device, now)
 }
 
 pub(super) fn on_failure(device: &mut Device, kind: FailureKind, now: Millis) {
-    device.sync.push.in_flight = None;
-    let _ = kind;
+    let sent = device
+        .sync
+        .push
+        .in_flight
+        .take()
+        .map_or(0, |batch| batch.ops.len());
+    if kind == FailureKind::Timeout {
+        // Too much for this way, perhaps: less at a time.
+        device.sync.push.batch_limit = (sent / 2).max(1);
+    }
     device.sync.push.backoff.fail(now, None, &mut device.rng);
 }
