@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -153,7 +154,18 @@ impl Drop for Dev {
 #[tokio::test]
 async fn dev_serves_and_the_operators_commands_work_beside_it() {
     let directory = tempfile::tempdir().unwrap();
+    // Whoever reaches its socket is its superuser.
+    let mode = |mode| std::fs::Permissions::from_mode(mode);
+    std::fs::set_permissions(directory.path(), mode(0o755)).unwrap();
     let mut dev = Dev::start(directory.path());
+    for private in [directory.path(), &directory.path().join("data")] {
+        let found = std::fs::metadata(private).unwrap().permissions().mode();
+        assert_eq!(found & 0o777, 0o700, "{}", private.display());
+    }
+    for made in std::fs::read_dir(directory.path()).unwrap() {
+        let name = made.unwrap().file_name().into_string().unwrap();
+        assert!(!name.starts_with("motomind-dev-"), "{name} is of no use");
+    }
     let tenant = dev.says(&["tenant", "add", "Acme Fleet"]);
     let user = dev.says(&["user", "add", "--tenant", &tenant, "--name", "Ada"]);
     let token = dev.says(&["token", "--tenant", &tenant, "--user", &user]);

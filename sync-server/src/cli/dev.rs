@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use motomind_server::settings::Settings;
 use motomind_server::{database, migrate, serve};
+use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::private_postgres::PrivatePostgres;
@@ -36,14 +37,18 @@ impl Dev {
             admin_url,
             mut settings,
         } = self;
-        let temporary = tempfile::Builder::new()
-            .prefix("motomind-dev-")
-            .tempdir()
-            .map_err(|error| format!("no temporary directory: {error}"))?;
+        // Declared before the Postgres that lives in it: dropped after it.
+        let mut temporary: Option<TempDir> = None;
         let (private, admin_url) = match admin_url {
             Some(url) => (None, url),
             None => {
-                let directory = dir.unwrap_or_else(|| temporary.path().to_path_buf());
+                let directory = match dir {
+                    Some(dir) => dir,
+                    None => temporary
+                        .insert(temporary_directory()?)
+                        .path()
+                        .to_path_buf(),
+                };
                 let postgres = PrivatePostgres::start(&directory).await?;
                 make_database(&postgres).await?;
                 settings.database_url = postgres.url("motomind_server", DATABASE);
@@ -82,6 +87,12 @@ impl Dev {
         drop(private);
         Ok(())
     }
+}
+
+fn temporary_directory() -> Result<TempDir, String> {
+    let mut builder = tempfile::Builder::new();
+    let made = builder.prefix("motomind-dev-").tempdir();
+    made.map_err(|error| format!("no temporary directory: {error}"))
 }
 
 async fn make_database(postgres: &PrivatePostgres) -> Result<(), String> {

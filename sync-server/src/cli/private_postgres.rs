@@ -34,6 +34,9 @@ impl PrivatePostgres {
             .canonicalize()
             .map_err(|error| named(directory, &error))?;
         let account = account(&directory)?;
+        // Whoever reaches the socket is let in as whom they say they are.
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))
+            .map_err(|error| named(&directory, &error))?;
         let data = directory.join("data");
         if !data.join("PG_VERSION").exists() {
             initialise(&programs, &data, account)?;
@@ -148,8 +151,6 @@ fn account(directory: &Path) -> Result<Option<Account>, String> {
         })
         .ok_or("Postgres refuses to run as root, and there is no account named postgres")?;
     chown(directory, Some(account.uid), Some(account.gid))
-        .map_err(|error| named(directory, &error))?;
-    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))
         .map_err(|error| named(directory, &error))?;
     Ok(Some(account))
 }
