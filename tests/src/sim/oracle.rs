@@ -125,7 +125,12 @@ impl World {
                 return Err(format!("phone {index} does not show its own {op}{why}"));
             }
         }
-        let gone = |id: &&EventId| !shown.contains_key(*id) && !self.lost_by_server.contains(*id);
+        let gone = |id: &&EventId| {
+            // An amendment made while a restored server is offered it again takes its place.
+            !shown.contains_key(*id)
+                && !self.lost_by_server.contains(*id)
+                && !self.ledger.is_replaced((**id).into())
+        };
         if let Some(gone) = phone.shown.iter().find(gone) {
             return Err(format!("the accepted {gone} vanished from phone {index}"));
         }
