@@ -44,14 +44,6 @@ impl Backoff {
         });
     }
 
-    /// A short wait that does not grow: the next step of a search.
-    pub(crate) fn pause(&mut self, now: Millis, rng: &mut ChaCha20Rng) {
-        self.until = Some(Waiting {
-            from: now,
-            until: now.saturating_add(delay(0, rng)),
-        });
-    }
-
     /// The instant to wait for, if it has not come.
     pub(crate) fn waiting(&self, now: Millis) -> Option<Millis> {
         let Waiting { from, until } = self.until?;

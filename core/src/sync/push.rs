@@ -286,14 +286,8 @@ fn isolate(device: &mut Device, batch: &Batch, what: String, now: Millis) {
             push.suspect = None;
             push.backoff.fail(now, None, &mut device.rng);
         }
-        [alone] => {
-            push.suspect = Some((*alone, what));
-            push.backoff.pause(now, &mut device.rng);
-        }
-        many => {
-            push.batch_limit = (many.len() / 2).max(1);
-            push.backoff.pause(now, &mut device.rng);
-        }
+        [alone] => push.suspect = Some((*alone, what)),
+        many => push.batch_limit = (many.len() / 2).max(1),
     }
 }
 
