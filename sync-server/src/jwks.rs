@@ -1,4 +1,5 @@
-//! Published keys (JWKS) from a file or an address, read again when a token names an unknown one.
+//! Published keys (JWKS) from a file or an address, read again when a token names an unknown one,
+//! and from time to time, so that a withdrawn one is no longer trusted.
 
 use std::path::PathBuf;
 use std::sync::PoisonError;
@@ -8,8 +9,12 @@ use std::time::{Duration, Instant};
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
+use tokio::sync::MutexGuard;
 
-/// Shortest time between two readings that unknown keys cause.
+/// Longest that keys are trusted without looking whether they are still published.
+const AGE_MAX: Duration = Duration::from_secs(600);
+
+/// Shortest time between two attempts at reading them again.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Longest that fetching the keys may take.
@@ -20,7 +25,14 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Jwks {
     source: Source,
     keys: RwLock<Vec<Key>>,
-    read_at: tokio::sync::Mutex<Instant>,
+    readings: tokio::sync::Mutex<Readings>,
+}
+
+/// When the keys were read, and when reading them was tried last.
+#[derive(Debug)]
+struct Readings {
+    read_at: Instant,
+    tried_at: Instant,
 }
 
 #[derive(Debug)]
@@ -56,25 +68,53 @@ impl Jwks {
         Ok(Self {
             source,
             keys: RwLock::new(keys),
-            read_at: tokio::sync::Mutex::new(Instant::now()),
+            readings: tokio::sync::Mutex::new(Readings {
+                read_at: Instant::now(),
+                tried_at: Instant::now(),
+            }),
         })
     }
 
     /// The keys that may have signed a token of this algorithm and key id.
     pub(crate) async fn keys(&self, algorithm: Algorithm, id: Option<&str>) -> Vec<DecodingKey> {
+        self.keys_at(Instant::now(), algorithm, id).await
+    }
+
+    async fn keys_at(
+        &self,
+        now: Instant,
+        algorithm: Algorithm,
+        id: Option<&str>,
+    ) -> Vec<DecodingKey> {
         let found = self.known(algorithm, id);
-        if !found.is_empty() {
-            return found;
-        }
-        let mut read_at = self.read_at.lock().await;
-        if read_at.elapsed() >= REFRESH_INTERVAL {
-            *read_at = Instant::now();
-            match self.source.read().await {
-                Ok(keys) => *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys,
-                Err(error) => tracing::warn!(%error, "the signing keys cannot be read again"),
+        if found.is_empty() {
+            self.read_again(now, self.readings.lock().await).await;
+        } else {
+            // One request looks whether the keys still hold; the others go on with them.
+            match self.readings.try_lock() {
+                Ok(readings) if now.saturating_duration_since(readings.read_at) >= AGE_MAX => {
+                    self.read_again(now, readings).await;
+                }
+                _ => return found,
             }
         }
         self.known(algorithm, id)
+    }
+
+    /// Reads the keys again, unless that was tried a moment ago. Where they cannot be read, the
+    /// known ones go on: an issuer that is down must not shut everyone out.
+    async fn read_again(&self, now: Instant, mut readings: MutexGuard<'_, Readings>) {
+        if now.saturating_duration_since(readings.tried_at) < REFRESH_INTERVAL {
+            return;
+        }
+        readings.tried_at = now;
+        match self.source.read().await {
+            Ok(keys) => {
+                readings.read_at = now;
+                *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+            }
+            Err(error) => tracing::warn!(%error, "the signing keys cannot be read again"),
+        }
     }
 
     fn known(&self, algorithm: Algorithm, id: Option<&str>) -> Vec<DecodingKey> {
@@ -135,4 +175,47 @@ fn key(value: serde_json::Value) -> Option<Key> {
         algorithm,
         key: DecodingKey::from_jwk(&jwk).ok()?,
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A key set with one Ed25519 key; the key itself does not matter here.
+    fn publish(file: &std::path::Path, id: &str) {
+        let x = "A".repeat(43);
+        let key = serde_json::json!({"kty": "OKP", "crv": "Ed25519", "kid": id, "x": x});
+        let set = serde_json::json!({"keys": [key]}).to_string();
+        fs::write(file, set).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_withdrawn_key_is_trusted_for_ten_minutes_at_most() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        publish(file.path(), "old");
+        let jwks = Jwks::open(file.path().to_str().unwrap()).await.unwrap();
+        let opened = jwks.readings.lock().await.read_at;
+        let known = async |after: Duration, id: &str| {
+            let keys = jwks.keys_at(opened + after, Algorithm::EdDSA, Some(id));
+            keys.await.len()
+        };
+
+        publish(file.path(), "new");
+        let moment = Duration::from_secs(1);
+        assert_eq!(known(AGE_MAX - moment, "old").await, 1);
+        assert_eq!(known(AGE_MAX, "old").await, 0, "withdrawn");
+        assert_eq!(known(AGE_MAX, "new").await, 1);
+
+        // An issuer that is down for a while.
+        fs::write(file.path(), "no keys").unwrap();
+        assert_eq!(known(2 * AGE_MAX, "new").await, 1);
+        publish(file.path(), "newest");
+        let soon = 2 * AGE_MAX + REFRESH_INTERVAL;
+        assert_eq!(known(soon - moment, "new").await, 1, "tried a moment ago");
+        assert_eq!(known(soon, "new").await, 0, "tried again before long");
+        assert_eq!(known(soon, "newest").await, 1);
+    }
 }
