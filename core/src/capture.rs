@@ -115,6 +115,11 @@ impl Device {
             }
             _ => {
                 let mut replaced = journal::replaced_with(&self.conn, op_id)?;
+                if stored.state == OpState::Rejected && stored.is_a_retraction()? {
+                    // Giving up a refused retraction: what it was to take back is on the server,
+                    // or it would have stated nothing, and it stays.
+                    replaced.truncate(1);
+                }
                 if capture.corrects.is_none() && capture.kind != registry::RETRACTION {
                     capture.corrects = self.corrected_by(&replaced)?;
                 }

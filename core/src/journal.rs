@@ -1,7 +1,7 @@
 //! The journal: operations in the order of capture, and how far each has travelled.
 
 use motomind_protocol::{
-    Hash, Incarnation, Millis, OpId, OpState, Operation, SealedOperation, code, limits,
+    Event, Hash, Incarnation, Millis, OpId, OpState, Operation, SealedOperation, code, limits,
     wire::Rejection,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -60,6 +60,11 @@ impl Stored {
                 .reason
                 .as_ref()
                 .is_some_and(|reason| reason.code == code::OP_ID_REUSED)
+    }
+
+    /// Whether it takes another event back.
+    pub(crate) fn is_a_retraction(&self) -> Result<bool, StoreError> {
+        Ok(self.operation()?.event().is_some_and(Event::is_retraction))
     }
 
     /// The sealed operation, read.

@@ -70,10 +70,10 @@ async fn fill(database: &Database, tenant: Uuid) {
          INSERT INTO vehicle_events (tenant_id, id, vehicle_id, type, occurred_at, date, timezone,
                                      miles, total_minor, vendor, payload)
          SELECT $1, gen_random_uuid(), v.id, 'fuel',
-                timestamptz '2026-01-01' + n * interval '1 minute',
-                (timestamptz '2026-01-01' + n * interval '1 minute')::date, 'America/Denver',
-                n, 4812, 'Sinclair Leadville', '{\"gallons\": 12.345, \"price_per_gallon\": 3.899}'
-         FROM generate_series(1, $2::bigint) n JOIN v ON v.n = 1 + n % 100";
+                timestamptz '2026-01-01' + i * interval '1 minute',
+                (timestamptz '2026-01-01' + i * interval '1 minute')::date, 'America/Denver',
+                i, 4812, 'Sinclair Leadville', '{\"gallons\": 12.345, \"price_per_gallon\": 3.899}'
+         FROM generate_series(1, $2::bigint) AS g (i) JOIN v ON v.n = 1 + i % 100";
     admin
         .execute(events, &[&tenant, &(EVENTS as i64)])
         .await
