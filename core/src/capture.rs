@@ -8,7 +8,7 @@ use motomind_protocol::{
 use crate::device::{ChainHead, Device};
 use crate::error::CaptureError;
 use crate::fact::{Capture, Captured, Clock};
-use crate::{journal, mirror, open, overlay};
+use crate::{journal, mirror, open, overlay, transaction};
 
 /// What came of judging a capture.
 enum Judged {
@@ -53,7 +53,7 @@ impl Device {
         let clock = clock.into();
         self.mend_if_possible();
         let head = self.head;
-        self.conn.execute_batch("BEGIN IMMEDIATE")?;
+        transaction::begin(&self.conn)?;
         let mut results = Vec::with_capacity(captures.len());
         let mut stored = Vec::new();
         for capture in captures {
@@ -73,7 +73,7 @@ impl Device {
             }
             results.push(result);
         }
-        if let Err(error) = self.conn.execute_batch("COMMIT") {
+        if let Err(error) = transaction::commit(&self.conn) {
             return Err(self.nothing_stored(head, error.into()));
         }
         overlay::show(self, &stored);
@@ -212,10 +212,10 @@ impl Device {
             Judged::New(prepared) => prepared,
         };
         let head = self.head;
-        self.conn.execute_batch("BEGIN IMMEDIATE")?;
+        transaction::begin(&self.conn)?;
         let outcome = self
             .append(&prepared)
-            .and_then(|captured| Ok(self.conn.execute_batch("COMMIT").map(|()| captured)?));
+            .and_then(|captured| Ok(transaction::commit(&self.conn).map(|()| captured)?));
         match outcome {
             Ok(captured) => {
                 overlay::show(self, std::slice::from_ref(&prepared.operation));

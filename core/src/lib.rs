@@ -63,6 +63,7 @@ mod overlay;
 mod pending;
 mod salvage;
 mod sync;
+mod transaction;
 
 pub use motomind_protocol as protocol;
 

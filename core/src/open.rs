@@ -7,6 +7,7 @@
 use motomind_protocol::{DeviceId, Identity, Incarnation, Millis, TenantId, UserId, uuid_v7};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use crate::device::Device;
@@ -100,6 +101,8 @@ fn open_connection(options: &OpenOptions) -> Result<Connection, OpenError> {
         None => Connection::open_with_flags(&options.journal, flags)?,
     };
     conn.set_prepared_statement_cache_capacity(64);
+    // Plans are made once, not again for every value that is bound.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // Whoever holds the lock holds it for good: say so at once.
     conn.busy_timeout(std::time::Duration::ZERO)?;
     if let Some(key) = &options.key {
@@ -208,7 +211,7 @@ fn attach(conn: &Connection, options: &OpenOptions) -> Result<(), StoreError> {
 
 /// Resets a damaged cache file in place; SQLite's documented way, which works on every VFS.
 fn empty_database(options: &OpenOptions) -> Result<(), StoreError> {
-    use rusqlite::config::DbConfig::SQLITE_DBCONFIG_RESET_DATABASE as RESET;
+    const RESET: DbConfig = DbConfig::SQLITE_DBCONFIG_RESET_DATABASE;
     let mirror = OpenOptions {
         journal: options.mirror.clone(),
         key: None,

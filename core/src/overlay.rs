@@ -19,7 +19,7 @@ use crate::error::StoreError;
 use crate::ids::{blob, read_id};
 use crate::journal::{self, Stored};
 use crate::mirror::{self, PageError, Standing};
-use crate::open;
+use crate::{open, transaction};
 
 /// Shows operations that have just been captured. They are durable whatever happens here: a
 /// mirror that cannot be written now is mended by the next call.
@@ -33,15 +33,23 @@ pub(crate) fn show(device: &mut Device, operations: &[Operation]) {
 }
 
 fn try_show(conn: &Connection, operations: &[Operation]) -> Result<(), StoreError> {
-    let generation = mirror::position(conn)?.generation;
-    let tx = conn.unchecked_transaction()?;
+    transaction::begin(conn)?;
+    let shown = show_each(conn, operations).and_then(|()| Ok(transaction::commit(conn)?));
+    if shown.is_err() {
+        let _ = conn.execute_batch("ROLLBACK");
+    }
+    shown
+}
+
+fn show_each(conn: &Connection, operations: &[Operation]) -> Result<(), StoreError> {
+    let generation = mirror::generation(conn)?;
     for operation in operations {
         if let Some(superseded) = operation.supersedes.first() {
-            take_out(&tx, *superseded)?;
+            take_out(conn, *superseded)?;
         }
-        put(&tx, operation, OpState::Queued, None, generation)?;
+        // Just captured under an id that the mirror does not know: no look at what is there.
+        put_over(conn, operation, OpState::Queued, None, generation)?;
     }
-    tx.commit()?;
     Ok(())
 }
 
@@ -193,12 +201,23 @@ fn put(
     seq: Option<u64>,
     generation: i64,
 ) -> Result<(), StoreError> {
+    match operation.event() {
+        Some(event) if is_from_server(conn, event.id, generation)? => Ok(()),
+        _ => put_over(conn, operation, state, seq, generation),
+    }
+}
+
+/// Puts an operation's event over whatever the mirror holds.
+fn put_over(
+    conn: &Connection,
+    operation: &Operation,
+    state: OpState,
+    seq: Option<u64>,
+    generation: i64,
+) -> Result<(), StoreError> {
     let Some(event) = operation.event() else {
         return Ok(());
     };
-    if is_from_server(conn, event.id, generation)? {
-        return Ok(());
-    }
     let record = EventRecord {
         event: event.clone(),
         received_at: operation.clock.wall_ms,

@@ -69,6 +69,12 @@ pub(crate) fn prepare(conn: &Connection, schema: &str) -> Result<(), StoreError>
     }
 }
 
+/// Which rebuild the mirror's rows belong to.
+pub(crate) fn generation(conn: &Connection) -> Result<i64, StoreError> {
+    let mut statement = conn.prepare_cached("SELECT generation FROM mirror")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
+}
+
 /// Where the mirror stands.
 ///
 /// # Errors
