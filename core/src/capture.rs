@@ -1,8 +1,9 @@
 //! Capturing: judged, sealed, and durable before it returns.
 
 use motomind_protocol::{
-    Body, ClockEvidence, Event, EventId, OpId, OpState, Operation, SealedOperation, Surroundings,
-    Warning, limits, odometer, registry, validate, warnings,
+    Body, ClockEvidence, Event, EventId, Millis, OpId, OpState, Operation, Reading,
+    SealedOperation, Surroundings, VehicleId, Warning, limits, odometer, probable_duplicate,
+    registry, validate, warnings,
 };
 
 use crate::device::{ChainHead, Device};
@@ -52,6 +53,7 @@ impl Device {
     ) -> Result<Vec<Result<Captured, CaptureError>>, CaptureError> {
         let clock = clock.into();
         self.mend_if_possible();
+        let _ = overlay::catch_up(self);
         let head = self.head;
         transaction::begin(&self.conn)?;
         let mut results = Vec::with_capacity(captures.len());
@@ -76,7 +78,7 @@ impl Device {
         if let Err(error) = transaction::commit(&self.conn) {
             return Err(self.nothing_stored(head, error.into()));
         }
-        overlay::show(self, &stored);
+        overlay::show(self, stored);
         Ok(results)
     }
 
@@ -218,7 +220,7 @@ impl Device {
             .and_then(|captured| Ok(transaction::commit(&self.conn).map(|()| captured)?));
         match outcome {
             Ok(captured) => {
-                overlay::show(self, std::slice::from_ref(&prepared.operation));
+                overlay::show(self, vec![prepared.operation]);
                 Ok(captured)
             }
             Err(error) => Err(self.nothing_stored(head, error)),
@@ -312,7 +314,14 @@ impl Device {
         let before = event.miles.and_then(|_| {
             let (vehicle, at) = (event.vehicle_id, event.occurred_at);
             let reading = mirror::reading_before(&self.conn, vehicle, at);
-            self.noting_damage(reading).ok().flatten()
+            let shown = self.noting_damage(reading).ok().flatten();
+            let unshown = self.unshown_reading_before(vehicle, at);
+            // Of the same instant the one that has no sequence yet is the later one.
+            unshown
+                .into_iter()
+                .chain(shown)
+                .rev()
+                .max_by_key(|reading| reading.at)
         });
         if let (Some(miles), Some(reading)) = (event.miles, &before)
             && odometer::needs_confirmation(event, Some(reading))
@@ -323,12 +332,30 @@ impl Device {
             });
         }
         let nearby = self.noting_damage(mirror::events_near(&self.conn, event));
-        let nearby = nearby.unwrap_or_default();
+        let mut nearby = nearby.unwrap_or_default();
+        let unshown = self.unshown.borrow();
+        let unshown = unshown.iter().filter_map(Operation::event);
+        nearby.extend(
+            unshown
+                .filter(|other| probable_duplicate(event, other))
+                .cloned(),
+        );
         let around = Surroundings {
             reading_before: before.map(|reading| (reading.at, reading.miles)),
             nearby: &nearby,
         };
         Ok(warnings(event, &around))
+    }
+
+    /// The latest reading at or before an instant among captures that the mirror does not show yet.
+    fn unshown_reading_before(&self, vehicle: VehicleId, at: Millis) -> Option<Reading> {
+        self.unshown
+            .borrow()
+            .iter()
+            .filter_map(Operation::event)
+            .filter(|event| event.vehicle_id == vehicle && event.occurred_at <= at)
+            .filter_map(|event| Reading::of(event, event.occurred_at, u64::MAX))
+            .max_by_key(|reading| reading.at)
     }
 
     fn clock_evidence(&self, clock: Clock) -> ClockEvidence {

@@ -1,9 +1,9 @@
 //! The device: one journal, one mirror, one sync machine.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
-use motomind_protocol::{ChainBreak, Hash, SealedOperation, VehicleId, verify_chain};
+use motomind_protocol::{ChainBreak, Hash, Operation, SealedOperation, VehicleId, verify_chain};
 use rand_chacha::ChaCha20Rng;
 use rusqlite::{Connection, OptionalExtension};
 
@@ -22,7 +22,9 @@ pub struct Device {
     pub(crate) sync: SyncState,
     pub(crate) changes: Changes,
     /// The journal is ahead of the mirror, which could not be written.
-    pub(crate) mirror_is_stale: bool,
+    pub(crate) mirror_is_stale: Cell<bool>,
+    /// Captures that are durable and will be laid over the mirror before anyone looks at it.
+    pub(crate) unshown: RefCell<Vec<Operation>>,
     /// Reading the mirror found damage. The next call that may change something empties it.
     pub(crate) mirror_is_damaged: Cell<bool>,
     /// The files, to attach a mirror again.
@@ -74,7 +76,8 @@ impl Device {
             head,
             sync: SyncState::new(who.device_id),
             changes: Changes::default(),
-            mirror_is_stale: false,
+            mirror_is_stale: Cell::new(false),
+            unshown: RefCell::default(),
             mirror_is_damaged: Cell::new(false),
             files,
         })

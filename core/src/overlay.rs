@@ -21,15 +21,41 @@ use crate::journal::{self, Stored};
 use crate::mirror::{self, PageError, Standing};
 use crate::{open, transaction};
 
+/// Captures that are laid over the mirror together, at most. One by one, writing the cache would
+/// cost a person half as long again as making the capture safe.
+const UNSHOWN_MAX: usize = 64;
+
 /// Shows operations that have just been captured. They are durable whatever happens here: a
 /// mirror that cannot be written now is mended by the next call.
-pub(crate) fn show(device: &mut Device, operations: &[Operation]) {
-    let shown = device.noting_damage(try_show(&device.conn, operations));
-    device.mirror_is_stale |= shown.is_err();
-    for operation in operations {
+pub(crate) fn show(device: &mut Device, operations: Vec<Operation>) {
+    for operation in &operations {
         device.changes.event_of(VehicleId(operation.lane));
     }
     device.changes.tables.insert("pending");
+    let plain = operations.iter().all(|operation| {
+        let corrects = operation
+            .event()
+            .is_some_and(|event| event.corrects.is_some());
+        operation.supersedes.is_empty() && !corrects
+    });
+    device.unshown.borrow_mut().extend(operations);
+    if !plain || device.unshown.borrow().len() > UNSHOWN_MAX {
+        // What cannot be shown now is remembered as such.
+        let _ = catch_up(device);
+    }
+}
+
+/// Lays what waits to be shown over the mirror; before anyone looks at it.
+pub(crate) fn catch_up(device: &Device) -> Result<(), StoreError> {
+    let waiting = device.unshown.take();
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let shown = device.noting_damage(try_show(&device.conn, &waiting));
+    if shown.is_err() {
+        device.mirror_is_stale.set(true);
+    }
+    shown
 }
 
 fn try_show(conn: &Connection, operations: &[Operation]) -> Result<(), StoreError> {
@@ -55,11 +81,12 @@ fn show_each(conn: &Connection, operations: &[Operation]) -> Result<(), StoreErr
 
 /// Brings the rows of operations in line with the journal after their state has changed there.
 pub(crate) fn follow(device: &mut Device, changed: &[OpId]) {
+    let _ = catch_up(device);
     match device.noting_damage(try_follow(&device.conn, changed)) {
         Ok(vehicles) => vehicles
             .into_iter()
             .for_each(|v| device.changes.event_of(v)),
-        Err(_) => device.mirror_is_stale = true,
+        Err(_) => device.mirror_is_stale.set(true),
     }
     device.changes.tables.insert("pending");
 }
@@ -99,7 +126,7 @@ pub(crate) fn mend(device: &mut Device) -> Result<(), StoreError> {
     if device.mirror_is_damaged.get() {
         open::reset_mirror(&device.conn, &device.files)?;
         device.mirror_is_damaged.set(false);
-        device.mirror_is_stale = true;
+        device.mirror_is_stale.set(true);
         // A page that is under way would continue what is gone.
         device.sync.pull.start_over();
         device
@@ -107,9 +134,10 @@ pub(crate) fn mend(device: &mut Device) -> Result<(), StoreError> {
             .tables
             .extend(["events", "vehicles", "garages"]);
     }
-    if device.mirror_is_stale {
+    if device.mirror_is_stale.get() {
+        device.unshown.take();
         rebuild(device)?;
-        device.mirror_is_stale = false;
+        device.mirror_is_stale.set(false);
     }
     Ok(())
 }

@@ -152,6 +152,7 @@ impl Device {
     /// # Errors
     /// [`StoreError`] when the mirror cannot be read.
     pub fn timeline(&self, query: &TimelineQuery) -> Result<TimelinePage, StoreError> {
+        overlay::catch_up(self)?;
         self.noting_damage(mirror::timeline(&self.conn, query))
     }
 
@@ -160,6 +161,7 @@ impl Device {
     /// # Errors
     /// [`StoreError`] when the files cannot be read.
     pub fn vehicles(&self) -> Result<Vec<VehicleEntry>, StoreError> {
+        overlay::catch_up(self)?;
         let mut vehicles = self.noting_damage(mirror::vehicles(&self.conn))?;
         let mut statement = self.conn.prepare_cached(
             "SELECT lane, count(*) FROM operations
@@ -182,6 +184,7 @@ impl Device {
     /// # Errors
     /// [`StoreError`] when the files cannot be read.
     pub fn vehicle(&self, id: VehicleId) -> Result<Option<VehicleEntry>, StoreError> {
+        overlay::catch_up(self)?;
         let Some(mut entry) = self.noting_damage(mirror::vehicle(&self.conn, id))? else {
             return Ok(None);
         };

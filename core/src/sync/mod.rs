@@ -256,6 +256,8 @@ impl Device {
             self.sync.blocked.get_or_insert(Blocked::NeedsToken);
             return Ok(Step::Idle);
         }
+        // A mirror that could not be caught up with is mended at once.
+        let _ = overlay::catch_up(self);
         overlay::mend(self)?;
         let mut requests = Vec::new();
         let mut wake: Option<Millis> = None;
@@ -284,6 +286,7 @@ impl Device {
         now: Millis,
     ) -> Result<(), StoreError> {
         self.changes.tables.insert("status");
+        let _ = overlay::catch_up(self);
         if self.sync.push.in_flight_is(id) {
             push::on_reply(self, reply, now)
         } else if self.sync.pull.in_flight_is(id) {

@@ -106,7 +106,14 @@ impl World {
             return Ok(());
         }
         let clock = self.phones[index].clock(self.now);
-        let entries = self.phones[index].timeline()?;
+        let entries = match self.phones[index].timeline() {
+            // Looking lays fresh captures over the mirror: the power may go out over that.
+            Err(_) if self.phones[index].disk.power_is_out() => {
+                self.lose_power(index);
+                return Ok(());
+            }
+            entries => entries?,
+        };
         let shown: BTreeMap<EventId, OpState> = entries
             .iter()
             .map(|entry| (entry.event_id, entry.state))

@@ -100,7 +100,7 @@ impl World {
         let Some(op) = self.dice.pick(&others).copied() else {
             return Ok(());
         };
-        let entries = self.phones[index].timeline()?;
+        let entries = self.phones[index].timeline().unwrap_or_default();
         let entry = entries
             .iter()
             .find(|entry| entry.event_id == EventId::from(op));
