@@ -6,12 +6,7 @@
 //! ```
 //! Machines drift; ratios carry over. Baseline and subject take turns in small blocks, and the
 //! medians of single operations are compared.
-#![allow(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    missing_docs
-)]
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::fs::File;
 use std::hint::black_box;
@@ -31,10 +26,8 @@ use uuid::Uuid;
 const NOW: i64 = 1_760_000_000_000;
 
 fn main() {
-    let wanted: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|argument| !argument.starts_with('-'))
-        .collect();
+    let wanted: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let run = |name: &str| wanted.is_empty() || wanted.iter().any(|w| w == name);
     if run("capture") {
         capture();
@@ -72,13 +65,8 @@ fn day() -> NaiveDate {
 
 fn fuel(vehicle: u128, index: i64) -> Capture {
     let at = NOW + index * 600_000;
-    let mut capture = Capture::new(
-        VehicleId(Uuid::from_u128(vehicle)),
-        "fuel",
-        at,
-        day(),
-        "America/Denver",
-    );
+    let mut capture =
+        Capture::new(VehicleId(Uuid::from_u128(vehicle)), "fuel", at, day(), "America/Denver");
     capture.miles = Some(50_000 + index);
     capture.total_minor = Some(4_812);
     capture.vendor = Some("Sinclair Leadville".into());
@@ -132,9 +120,7 @@ fn capture() {
                     .unwrap();
             });
             timed(&mut floor, || {
-                block
-                    .write_all_at(&[7; 4096], (index as u64) * 4096)
-                    .unwrap();
+                block.write_all_at(&[7; 4096], (index as u64) * 4096).unwrap();
                 block.sync_data().unwrap();
             });
         }
@@ -147,22 +133,10 @@ fn capture() {
     }
     let (ours, inserts, floor) = (median(&mut ours), median(&mut inserts), median(&mut floor));
     println!("capture(), durable                 {:8.1} µs", micros(ours));
-    println!(
-        "bare one-row insert, WAL/FULL      {:8.1} µs",
-        micros(inserts)
-    );
-    println!(
-        "4 KiB overwrite + fdatasync        {:8.1} µs",
-        micros(floor)
-    );
-    println!(
-        "capture rate / bare insert rate    {:8.2}",
-        micros(inserts) / micros(ours)
-    );
-    println!(
-        "capture time / overwrite time      {:8.2}",
-        micros(ours) / micros(floor)
-    );
+    println!("bare one-row insert, WAL/FULL      {:8.1} µs", micros(inserts));
+    println!("4 KiB overwrite + fdatasync        {:8.1} µs", micros(floor));
+    println!("capture rate / bare insert rate    {:8.2}", micros(inserts) / micros(ours));
+    println!("capture time / overwrite time      {:8.2}", micros(ours) / micros(floor));
 }
 
 fn change(seq: u64, vehicles: u64) -> Box<RawValue> {
@@ -171,14 +145,7 @@ fn change(seq: u64, vehicles: u64) -> Box<RawValue> {
     id[2..].copy_from_slice(&seq.to_be_bytes());
     let at = NOW + i64::try_from(seq / vehicles).unwrap() * 60_000;
     let event_id = motomind_core::protocol::uuid_v7(at, id);
-    let mut event = Event::new(
-        event_id.into(),
-        vehicle,
-        "fuel",
-        at,
-        day(),
-        "America/Denver",
-    );
+    let mut event = Event::new(event_id.into(), vehicle, "fuel", at, day(), "America/Denver");
     event.miles = Some(i64::try_from(seq / vehicles).unwrap());
     event.total_minor = Some(4_812);
     event.vendor = Some("Sinclair Leadville".into());
@@ -204,13 +171,11 @@ fn build_mirror(dir: &Path, events: u64, vehicles: u64) {
     conn.execute_batch("PRAGMA synchronous = OFF").unwrap();
     for page in 0..events.div_ceil(1_000) {
         let first = page * 1_000 + 1;
-        let changes: Vec<_> = (first..=(first + 999).min(events))
-            .map(|seq| change(seq, vehicles))
-            .collect();
+        let changes: Vec<_> =
+            (first..=(first + 999).min(events)).map(|seq| change(seq, vehicles)).collect();
         let tx = conn.unchecked_transaction().unwrap();
         let applied = mirror::apply(&tx, &changes, first - 1, 1).unwrap();
-        tx.execute("UPDATE mirror SET seq = ?1", [applied.seq as i64])
-            .unwrap();
+        tx.execute("UPDATE mirror SET seq = ?1", [applied.seq as i64]).unwrap();
         tx.commit().unwrap();
     }
 }
@@ -226,15 +191,9 @@ fn timeline() {
             let device = Device::open(options(dir.path())).unwrap();
             for index in 0..300_u64 {
                 let vehicle = Some(VehicleId(Uuid::from_u128(u128::from(index % 10) + 10)));
-                let query = TimelineQuery {
-                    vehicle,
-                    ..Default::default()
-                };
+                let query = TimelineQuery { vehicle, ..Default::default() };
                 timed(&mut ours, || {
-                    assert_eq!(
-                        black_box(device.timeline(&query).unwrap()).entries.len(),
-                        50
-                    );
+                    assert_eq!(black_box(device.timeline(&query).unwrap()).entries.len(), 50);
                 });
             }
             drop(device);
@@ -245,18 +204,9 @@ fn timeline() {
             }
         }
         let (ours, bare) = (median(&mut ours), median(&mut bare));
-        println!(
-            "newest 50 of a vehicle in {events:>9}  {:8.1} µs",
-            micros(ours)
-        );
-        println!(
-            "the bare query on the same file      {:8.1} µs",
-            micros(bare)
-        );
-        println!(
-            "ours / bare                          {:8.2}",
-            micros(ours) / micros(bare)
-        );
+        println!("newest 50 of a vehicle in {events:>9}  {:8.1} µs", micros(ours));
+        println!("the bare query on the same file      {:8.1} µs", micros(bare));
+        println!("ours / bare                          {:8.2}", micros(ours) / micros(bare));
         ours
     });
     let growth = micros(measured[1]) / micros(measured[0]);
@@ -265,8 +215,7 @@ fn timeline() {
 
 fn bare_timeline(dir: &Path, times: &mut Vec<Duration>) {
     let conn = Connection::open(dir.join("mirror.db")).unwrap();
-    conn.execute_batch("PRAGMA locking_mode = EXCLUSIVE")
-        .unwrap();
+    conn.execute_batch("PRAGMA locking_mode = EXCLUSIVE").unwrap();
     let mut statement = conn
         .prepare(
             "SELECT event_id, vehicle_id, type, occurred_at, date, miles, seq, state, data
@@ -293,11 +242,7 @@ fn bare_timeline(dir: &Path, times: &mut Vec<Duration>) {
 fn apply() {
     const EVENTS: u64 = 100_000;
     let pages: Vec<Vec<Box<RawValue>>> = (0..EVENTS / 1_000)
-        .map(|page| {
-            (1..=1_000)
-                .map(|index| change(page * 1_000 + index, 100))
-                .collect()
-        })
+        .map(|page| (1..=1_000).map(|index| change(page * 1_000 + index, 100)).collect())
         .collect();
     let dir = TempDir::new().unwrap();
     drop(Device::open(options(dir.path())).unwrap());
@@ -312,26 +257,16 @@ fn apply() {
     let ours = start.elapsed();
     let bare = bare_inserts(&conn, dir.path());
     let rate = |time: Duration| EVENTS as f64 / time.as_secs_f64();
-    println!(
-        "apply pulled pages                 {:8.0} events/s",
-        rate(ours)
-    );
-    println!(
-        "bare inserts of the same rows      {:8.0} events/s",
-        rate(bare)
-    );
-    println!(
-        "apply / bare                       {:8.2}",
-        rate(ours) / rate(bare)
-    );
+    println!("apply pulled pages                 {:8.0} events/s", rate(ours));
+    println!("bare inserts of the same rows      {:8.0} events/s", rate(bare));
+    println!("apply / bare                       {:8.2}", rate(ours) / rate(bare));
 }
 
 fn bare_inserts(source: &Connection, dir: &Path) -> Duration {
     const COLUMNS: &str = "event_id, vehicle_id, type, occurred_at, at, date, miles, seq, state, \
          own, hidden, generation, data";
     let bare = Connection::open(dir.join("bare.db")).unwrap();
-    bare.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL")
-        .unwrap();
+    bare.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL").unwrap();
     mirror::create(&bare).unwrap();
     let rows: Vec<Vec<rusqlite::types::Value>> = source
         .prepare(&format!("SELECT {COLUMNS} FROM events ORDER BY seq"))
@@ -360,9 +295,7 @@ fn open() {
     const PENDING: i64 = 20_000;
     let dir = TempDir::new().unwrap();
     let mut device = Device::open(options(dir.path())).unwrap();
-    let captures = (0..PENDING)
-        .map(|index| fuel(10 + (index % 40) as u128, index))
-        .collect();
+    let captures = (0..PENDING).map(|index| fuel(10 + (index % 40) as u128, index)).collect();
     let stored = device.capture_all(captures, NOW).unwrap();
     assert!(stored.iter().all(Result::is_ok));
     drop(device);
@@ -374,25 +307,13 @@ fn open() {
         });
     }
     let device = Device::open(options(dir.path())).unwrap();
-    println!(
-        "open with 20,000 pending           {:8.1} ms",
-        micros(median(&mut times)) / 1e3
-    );
-    println!(
-        "resident memory of the process     {:8.1} MiB",
-        resident_kib() as f64 / 1024.0
-    );
+    println!("open with 20,000 pending           {:8.1} ms", micros(median(&mut times)) / 1e3);
+    println!("resident memory of the process     {:8.1} MiB", resident_kib() as f64 / 1024.0);
     drop(device);
 }
 
 fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap_or("");
-    line.split_whitespace()
-        .nth(1)
-        .and_then(|kib| kib.parse().ok())
-        .unwrap_or(0)
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or("");
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or(0)
 }

@@ -41,9 +41,7 @@ fn main() -> ExitCode {
 }
 
 fn now() -> Millis {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
 }
 
@@ -59,11 +57,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         Command::Login { .. } | Command::Salvage => Ok(()),
         Command::Vehicles => show::vehicles(&device.vehicles()?),
         Command::Status => show::status(&device.status(now())?),
-        Command::Capture {
-            vehicle,
-            kind,
-            facts,
-        } => {
+        Command::Capture { vehicle, kind, facts } => {
             let vehicle = find_vehicle(&device, vehicle)?;
             let zone = zone(facts.timezone.as_deref().unwrap_or("UTC"))?;
             let at = facts.at.unwrap_or_else(now);
@@ -74,31 +68,11 @@ fn run(args: &Args) -> Result<(), Failure> {
         Command::Amend { op, facts } => amend(&mut device, *op, facts),
         Command::Discard { op, reason } => captured(device.discard(*op, reason, now())),
         Command::Retry { op } => Ok(device.retry(*op, now())?),
-        Command::ImportFuelio {
-            vehicle,
-            file,
-            timezone,
-            currency,
-            step,
-        } => {
+        Command::ImportFuelio { vehicle, file, timezone, currency, step } => {
             let vehicle = find_vehicle(&device, vehicle)?;
-            import(
-                &mut device,
-                vehicle,
-                file,
-                timezone,
-                currency.clone(),
-                *step,
-            )
+            import(&mut device, vehicle, file, timezone, currency.clone(), *step)
         }
-        Command::Timeline {
-            vehicle,
-            kind,
-            from,
-            to,
-            limit,
-            all,
-        } => {
+        Command::Timeline { vehicle, kind, from, to, limit, all } => {
             let vehicle = match vehicle {
                 Some(name) => Some(find_vehicle(&device, name)?),
                 None => None,
@@ -117,11 +91,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         Command::Pending => show::pending(&device.vehicles()?, &device.pending(now())?),
         Command::Sync { watch } => sync(args, device, *watch),
         Command::Export { file, everything } => {
-            let scope = if *everything {
-                ExportScope::Everything
-            } else {
-                ExportScope::Unsettled
-            };
+            let scope = if *everything { ExportScope::Everything } else { ExportScope::Unsettled };
             let operations = device.export(scope, fs::File::create(file)?, now())?;
             println!("{operations} operations written to {}", file.display());
             Ok(())
@@ -142,11 +112,7 @@ fn login(args: &Args, server: &str, token: &str) -> Result<(), Failure> {
     let device = open(args, Some(identity))?;
     fs::write(args.dir.join("server"), server)?;
     fs::write(args.dir.join("token"), token)?;
-    println!(
-        "device {} of user {}",
-        device.identity().device_id,
-        identity.user_id
-    );
+    println!("device {} of user {}", device.identity().device_id, identity.user_id);
     Ok(())
 }
 
@@ -172,8 +138,7 @@ fn open(
 }
 
 fn zone(name: &str) -> Result<Tz, Failure> {
-    name.parse()
-        .map_err(|_| format!("{name:?} is no IANA time zone").into())
+    name.parse().map_err(|_| format!("{name:?} is no IANA time zone").into())
 }
 
 fn day_at(at: Millis, zone: Tz) -> chrono::NaiveDate {
@@ -230,9 +195,7 @@ fn captured(result: Result<motomind_core::Captured, CaptureError>) -> Result<(),
 }
 
 fn amend(device: &mut Device, op: OpId, facts: &Facts) -> Result<(), Failure> {
-    let item = device
-        .operation(op, now())?
-        .ok_or(CaptureError::UnknownOperation)?;
+    let item = device.operation(op, now())?.ok_or(CaptureError::UnknownOperation)?;
     let mut capture: Capture = item.event.ok_or(CaptureError::UnknownOperation)?.into();
     capture.op_id = None;
     facts.apply(&mut capture)?;
@@ -249,14 +212,8 @@ fn import(
 ) -> Result<(), Failure> {
     let zone = zone(timezone)?;
     let offset = fuelio::offsets_of(zone);
-    let zone = fuelio::Zone {
-        name: zone.name(),
-        offset: &offset,
-    };
-    let options = fuelio::Options {
-        currency,
-        ..fuelio::Options::new(vehicle, zone)
-    };
+    let zone = fuelio::Zone { name: zone.name(), offset: &offset };
+    let options = fuelio::Options { currency, ..fuelio::Options::new(vehicle, zone) };
     let import = fuelio::read(&fs::read(file)?, &options)?;
     for note in import.report.refused.iter().chain(&import.report.skipped) {
         println!("line {} ({}): {}", note.line, note.section, note.reason);
@@ -294,9 +251,7 @@ fn sync(args: &Args, mut device: Device, watch: bool) -> Result<(), Failure> {
     let read = |name: &str| fs::read_to_string(args.dir.join(name));
     let (server, token) = (read("server")?, read("token")?);
     device.set_token(Some(token.trim()), now());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let device = Mutex::new(device);
     let http = Http::new(server.trim())?;
     runtime.block_on(async {

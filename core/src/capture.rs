@@ -59,16 +59,14 @@ impl Device {
         let mut results = Vec::with_capacity(captures.len());
         let mut stored = Vec::new();
         for capture in captures {
-            let result = self
-                .judge(capture, Vec::new(), clock)
-                .and_then(|judged| match judged {
-                    Judged::CapturedBefore(captured) => Ok(captured),
-                    Judged::New(prepared) => {
-                        let captured = self.append(&prepared)?;
-                        stored.push(prepared.operation);
-                        Ok(captured)
-                    }
-                });
+            let result = self.judge(capture, Vec::new(), clock).and_then(|judged| match judged {
+                Judged::CapturedBefore(captured) => Ok(captured),
+                Judged::New(prepared) => {
+                    let captured = self.append(&prepared)?;
+                    stored.push(prepared.operation);
+                    Ok(captured)
+                }
+            });
             if let Err(CaptureError::Store(error)) = result {
                 // SQLite may have ended the transaction by itself: nothing more goes into it.
                 return Err(self.nothing_stored(head, error.into()));
@@ -178,11 +176,7 @@ impl Device {
                 Some(earlier) => target = *earlier,
                 None => {
                     self.set_aside(op_id, reason.into())?;
-                    return Ok(Captured {
-                        op_id,
-                        duplicate: false,
-                        warnings: Vec::new(),
-                    });
+                    return Ok(Captured { op_id, duplicate: false, warnings: Vec::new() });
                 }
             }
         }
@@ -191,9 +185,7 @@ impl Device {
         let mut retraction = Capture::new(
             event.vehicle_id,
             registry::RETRACTION,
-            clock
-                .wall_ms
-                .clamp(limits::OCCURRED_AT_MIN_MS, limits::OCCURRED_AT_MAX_MS),
+            clock.wall_ms.clamp(limits::OCCURRED_AT_MIN_MS, limits::OCCURRED_AT_MAX_MS),
             event.date,
             event.timezone.clone(),
         );
@@ -259,20 +251,11 @@ impl Device {
             body: Body::Event(Box::new(event)),
         };
         let sealed = operation.seal()?;
-        Ok(Judged::New(Box::new(Prepared {
-            operation,
-            sealed,
-            warnings,
-        })))
+        Ok(Judged::New(Box::new(Prepared { operation, sealed, warnings })))
     }
 
     fn append(&mut self, prepared: &Prepared) -> Result<Captured, CaptureError> {
-        journal::append(
-            &self.conn,
-            &self.head,
-            &prepared.operation,
-            &prepared.sealed,
-        )?;
+        journal::append(&self.conn, &self.head, &prepared.operation, &prepared.sealed)?;
         if let Some(superseded) = prepared.operation.supersedes.first() {
             journal::supersede(&self.conn, *superseded)?;
         }
@@ -299,11 +282,9 @@ impl Device {
         };
         match known {
             None => Ok(None),
-            Some(known) if known == *event => Ok(Some(Captured {
-                op_id,
-                duplicate: true,
-                warnings: Vec::new(),
-            })),
+            Some(known) if known == *event => {
+                Ok(Some(Captured { op_id, duplicate: true, warnings: Vec::new() }))
+            }
             Some(_) => Err(CaptureError::IdReused),
         }
     }
@@ -317,29 +298,18 @@ impl Device {
             let shown = self.noting_damage(reading).ok().flatten();
             let unshown = self.unshown_reading_before(vehicle, at);
             // Of the same instant the one that has no sequence yet is the later one.
-            unshown
-                .into_iter()
-                .chain(shown)
-                .rev()
-                .max_by_key(|reading| reading.at)
+            unshown.into_iter().chain(shown).rev().max_by_key(|reading| reading.at)
         });
         if let (Some(miles), Some(reading)) = (event.miles, &before)
             && odometer::needs_confirmation(event, Some(reading))
         {
-            return Err(CaptureError::ConfirmJump {
-                miles,
-                before: reading.miles,
-            });
+            return Err(CaptureError::ConfirmJump { miles, before: reading.miles });
         }
         let nearby = self.noting_damage(mirror::events_near(&self.conn, event));
         let mut nearby = nearby.unwrap_or_default();
         let unshown = self.unshown.borrow();
         let unshown = unshown.iter().filter_map(Operation::event);
-        nearby.extend(
-            unshown
-                .filter(|other| probable_duplicate(event, other))
-                .cloned(),
-        );
+        nearby.extend(unshown.filter(|other| probable_duplicate(event, other)).cloned());
         let around = Surroundings {
             reading_before: before.map(|reading| (reading.at, reading.miles)),
             nearby: &nearby,

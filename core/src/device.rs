@@ -109,16 +109,13 @@ impl Device {
     pub fn verify(&self) -> Result<Result<(), ChainBreak>, StoreError> {
         let checkpoint: Option<[u8; 32]> = self
             .conn
-            .query_row(
-                "SELECT hash FROM checkpoints ORDER BY pos DESC LIMIT 1",
-                [],
-                |row| row.get(0),
-            )
+            .query_row("SELECT hash FROM checkpoints ORDER BY pos DESC LIMIT 1", [], |row| {
+                row.get(0)
+            })
             .optional()?;
         let mut head = Hash(checkpoint.unwrap_or_default());
-        let mut statement = self
-            .conn
-            .prepare("SELECT op_id, hash, text FROM operations ORDER BY pos")?;
+        let mut statement =
+            self.conn.prepare("SELECT op_id, hash, text FROM operations ORDER BY pos")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let sealed = SealedOperation {

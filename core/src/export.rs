@@ -117,10 +117,7 @@ impl Device {
         now: Millis,
     ) -> Result<u64, ExportError> {
         use sha2::Digest;
-        let mut out = Hashed {
-            inner: out,
-            sha: sha2::Sha256::new(),
-        };
+        let mut out = Hashed { inner: out, sha: sha2::Sha256::new() };
         out.line(&ExportHeader {
             format: "motomind-export".into(),
             version: EXPORT_VERSION,
@@ -139,19 +136,8 @@ impl Device {
         let mut rows = statement.query([])?;
         let mut operations = 0;
         while let Some(row) = rows.next()? {
-            let Stored {
-                sealed,
-                state,
-                seq,
-                reason,
-                ..
-            } = Stored::read(row)?;
-            out.line(&ExportLine {
-                sealed,
-                state,
-                seq,
-                reason,
-            })?;
+            let Stored { sealed, state, seq, reason, .. } = Stored::read(row)?;
+            out.line(&ExportLine { sealed, state, seq, reason })?;
             operations += 1;
         }
         let sha256 = Hash(out.sha.clone().finalize().into());

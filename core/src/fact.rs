@@ -76,11 +76,7 @@ pub struct Clock {
 
 impl From<Millis> for Clock {
     fn from(wall_ms: Millis) -> Self {
-        Self {
-            wall_ms,
-            monotonic_ms: None,
-            boot_id: None,
-        }
+        Self { wall_ms, monotonic_ms: None, boot_id: None }
     }
 }
 

@@ -63,10 +63,7 @@ impl Http {
         let builder = builder
             .connect_timeout(Duration::from_secs(10))
             .redirect(reqwest::redirect::Policy::none());
-        Ok(Self {
-            client: builder.build()?,
-            base: base.trim_end_matches('/').to_owned(),
-        })
+        Ok(Self { client: builder.build()?, base: base.trim_end_matches('/').to_owned() })
     }
 
     /// Syncs until everything is there, or nothing more can be done now.
@@ -186,32 +183,21 @@ impl Http {
         }
         let silence = Duration::from_secs(SILENCE_S);
         let sent = within(silence, builder.body(request.body).send()).await;
-        let response = sent
-            .ok_or(FailureKind::Timeout)?
-            .map_err(|_| FailureKind::Network)?;
-        let retry_after = response
-            .headers()
-            .get("retry-after")
-            .and_then(|v| v.to_str().ok());
+        let response = sent.ok_or(FailureKind::Timeout)?.map_err(|_| FailureKind::Network)?;
+        let retry_after = response.headers().get("retry-after").and_then(|v| v.to_str().ok());
         let retry_after_s = retry_after.and_then(|seconds| seconds.parse().ok());
         let status = response.status().as_u16();
         let mut body = Vec::new();
         let mut chunks = response.bytes_stream();
         loop {
-            let chunk = within(silence, chunks.next())
-                .await
-                .ok_or(FailureKind::Timeout)?;
+            let chunk = within(silence, chunks.next()).await.ok_or(FailureKind::Timeout)?;
             let Some(chunk) = chunk else { break };
             body.extend_from_slice(&chunk.map_err(|_| FailureKind::Network)?);
             if body.len() > limits::REPLY_BYTES_MAX {
                 return Err(FailureKind::TooLarge);
             }
         }
-        Ok(Reply {
-            status,
-            retry_after_s,
-            body,
-        })
+        Ok(Reply { status, retry_after_s, body })
     }
 }
 

@@ -16,10 +16,7 @@ pub(crate) fn blob_opt(id: Option<Uuid>) -> Option<[u8; 16]> {
 
 /// Reads a column that holds a UUID.
 pub(crate) fn read_id(row: &Row<'_>, column: usize) -> rusqlite::Result<Uuid> {
-    let bytes = row
-        .get_ref(column)?
-        .as_blob()
-        .map_err(|error| misread(column, error))?;
+    let bytes = row.get_ref(column)?.as_blob().map_err(|error| misread(column, error))?;
     Uuid::from_slice(bytes).map_err(|error| misread(column, error))
 }
 

@@ -38,12 +38,8 @@ impl Stored {
                 hash: Hash(row.get(1)?),
                 text: row.get(2)?,
             },
-            state: state
-                .parse()
-                .map_err(|()| StoreError::Damaged(format!("state {state}")))?,
-            seq: row
-                .get::<_, Option<i64>>(4)?
-                .and_then(|seq| u64::try_from(seq).ok()),
+            state: state.parse().map_err(|()| StoreError::Damaged(format!("state {state}")))?,
+            seq: row.get::<_, Option<i64>>(4)?.and_then(|seq| u64::try_from(seq).ok()),
             captured_at: row.get(5)?,
             attempts: row.get(6)?,
             retry_at: row.get(7)?,
@@ -56,10 +52,7 @@ impl Stored {
     /// may be said of that id on this one's behalf.
     pub(crate) fn has_a_foreign_id(&self) -> bool {
         self.state == OpState::Rejected
-            && self
-                .reason
-                .as_ref()
-                .is_some_and(|reason| reason.code == code::OP_ID_REUSED)
+            && self.reason.as_ref().is_some_and(|reason| reason.code == code::OP_ID_REUSED)
     }
 
     /// Whether it takes another event back.
@@ -96,11 +89,7 @@ pub(crate) fn chain_head(conn: &Connection) -> Result<ChainHead, StoreError> {
         None => last("checkpoints")?,
     };
     let (seq, hash) = last.unwrap_or((0, opening_hash));
-    Ok(ChainHead {
-        incarnation_n,
-        device_seq: u64::try_from(seq).unwrap_or(0),
-        hash: Hash(hash),
-    })
+    Ok(ChainHead { incarnation_n, device_seq: u64::try_from(seq).unwrap_or(0), hash: Hash(hash) })
 }
 
 /// Appends a sealed operation. Durable once the surrounding transaction has committed.
@@ -142,9 +131,7 @@ pub(crate) fn replaced_with(conn: &Connection, op_id: OpId) -> Result<Vec<OpId>,
     let mut next = find(conn, op_id)?.and_then(|stored| stored.supersedes);
     while let Some(op) = next {
         chain.push(op);
-        next = find(conn, op)?
-            .filter(|stored| stored.seq.is_none())
-            .and_then(|s| s.supersedes);
+        next = find(conn, op)?.filter(|stored| stored.seq.is_none()).and_then(|s| s.supersedes);
     }
     Ok(chain)
 }
@@ -165,10 +152,7 @@ pub(crate) fn set_aside(conn: &Connection, op_id: OpId, why: String) -> Result<(
         "UPDATE operations
          SET state = 'superseded', awaits = NULL, retry_at = NULL, reason = ?2
          WHERE op_id = ?1 AND state = 'rejected'",
-        params![
-            blob(&op_id.0),
-            serde_json::to_string(&Rejection::new("discarded", why))?
-        ],
+        params![blob(&op_id.0), serde_json::to_string(&Rejection::new("discarded", why))?],
     )?;
     Ok(())
 }
@@ -265,12 +249,8 @@ pub(crate) fn offer_all_again(conn: &Connection) -> rusqlite::Result<()> {
         "UPDATE operations SET state = 'queued', awaits = NULL WHERE state = 'waiting'",
         [],
     )?;
-    conn.execute(
-        "UPDATE operations SET seq = NULL WHERE state = 'superseded'",
-        [],
-    )?;
-    conn.execute("UPDATE device SET log_generation = log_generation + 1", [])
-        .map(drop)
+    conn.execute("UPDATE operations SET seq = NULL WHERE state = 'superseded'", [])?;
+    conn.execute("UPDATE device SET log_generation = log_generation + 1", []).map(drop)
 }
 
 /// Which of the server's logs the journal's sequences belong to.
@@ -305,10 +285,7 @@ pub(crate) fn prune(
                  9e18)
                ORDER BY pos LIMIT ?2)",
         )?
-        .query_row(
-            params![before, PRUNE_OPERATIONS_MAX, mirror_seq as i64],
-            |row| row.get(0),
-        )?;
+        .query_row(params![before, PRUNE_OPERATIONS_MAX, mirror_seq as i64], |row| row.get(0))?;
     let Some(last) = last else { return Ok(()) };
     let tx = conn.unchecked_transaction()?;
     tx.execute(

@@ -119,8 +119,7 @@ fn open_connection(options: &OpenOptions) -> Result<Connection, OpenError> {
          PRAGMA foreign_keys = ON;
          PRAGMA temp_store = MEMORY;
          PRAGMA trusted_schema = OFF;";
-    conn.execute_batch(pragmas)
-        .map_err(|error| unreadable(error, options))?;
+    conn.execute_batch(pragmas).map_err(|error| unreadable(error, options))?;
     Ok(conn)
 }
 
@@ -151,9 +150,7 @@ fn migrate_journal(conn: &Connection) -> Result<(), OpenError> {
     if found > known {
         return Err(OpenError::NewerSchema { found, known });
     }
-    let missing = JOURNAL_MIGRATIONS
-        .iter()
-        .skip(usize::try_from(found).unwrap_or(0));
+    let missing = JOURNAL_MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0));
     if missing.len() == 0 {
         return Ok(());
     }
@@ -170,9 +167,7 @@ fn migrate_journal(conn: &Connection) -> Result<(), OpenError> {
 /// which carry hashes of their own.
 fn check_journal(conn: &Connection) -> Result<(), OpenError> {
     let verdict: Result<String, _> =
-        conn.query_row("PRAGMA main.quick_check('operations')", [], |row| {
-            row.get(0)
-        });
+        conn.query_row("PRAGMA main.quick_check('operations')", [], |row| row.get(0));
     match verdict {
         Ok(verdict) if verdict == "ok" => Ok(()),
         Ok(verdict) => Err(OpenError::JournalDamaged(verdict)),
@@ -196,14 +191,9 @@ fn attach_mirror(conn: &Connection, options: &OpenOptions) -> Result<(), OpenErr
 fn attach(conn: &Connection, options: &OpenOptions) -> Result<(), StoreError> {
     match &options.key {
         Some(key) => conn
-            .execute(
-                "ATTACH DATABASE ?1 AS mirror KEY ?2",
-                params![options.mirror, key],
-            )
+            .execute("ATTACH DATABASE ?1 AS mirror KEY ?2", params![options.mirror, key])
             .map(drop)?,
-        None => conn
-            .execute("ATTACH DATABASE ?1 AS mirror", [&options.mirror])
-            .map(drop)?,
+        None => conn.execute("ATTACH DATABASE ?1 AS mirror", [&options.mirror]).map(drop)?,
     }
     conn.execute_batch("PRAGMA mirror.locking_mode = EXCLUSIVE")?;
     mirror::prepare(conn, "mirror")
@@ -212,11 +202,7 @@ fn attach(conn: &Connection, options: &OpenOptions) -> Result<(), StoreError> {
 /// Resets a damaged cache file in place; SQLite's documented way, which works on every VFS.
 fn empty_database(options: &OpenOptions) -> Result<(), StoreError> {
     const RESET: DbConfig = DbConfig::SQLITE_DBCONFIG_RESET_DATABASE;
-    let mirror = OpenOptions {
-        journal: options.mirror.clone(),
-        key: None,
-        ..options.clone()
-    };
+    let mirror = OpenOptions { journal: options.mirror.clone(), key: None, ..options.clone() };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let conn = match &mirror.vfs {
         Some(vfs) => Connection::open_with_flags_and_vfs(&mirror.journal, flags, vfs.as_str())?,
@@ -235,17 +221,12 @@ fn identify(
     rng: &mut ChaCha20Rng,
 ) -> Result<DeviceIdentity, OpenError> {
     let known = conn
-        .query_row(
-            "SELECT tenant_id, user_id, device_id FROM device",
-            [],
-            |row| Ok((read_id(row, 0)?, read_id(row, 1)?, read_id(row, 2)?)),
-        )
+        .query_row("SELECT tenant_id, user_id, device_id FROM device", [], |row| {
+            Ok((read_id(row, 0)?, read_id(row, 1)?, read_id(row, 2)?))
+        })
         .optional()?;
     if let Some((tenant, user, device)) = known {
-        let identity = Identity {
-            tenant_id: TenantId(tenant),
-            user_id: UserId(user),
-        };
+        let identity = Identity { tenant_id: TenantId(tenant), user_id: UserId(user) };
         if options.identity.is_some_and(|given| given != identity) {
             return Err(OpenError::WrongIdentity(identity));
         }

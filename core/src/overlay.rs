@@ -33,9 +33,7 @@ pub(crate) fn show(device: &mut Device, operations: Vec<Operation>) {
     }
     device.changes.tables.insert("pending");
     let plain = operations.iter().all(|operation| {
-        let corrects = operation
-            .event()
-            .is_some_and(|event| event.corrects.is_some());
+        let corrects = operation.event().is_some_and(|event| event.corrects.is_some());
         operation.supersedes.is_empty() && !corrects
     });
     device.unshown.borrow_mut().extend(operations);
@@ -83,9 +81,7 @@ fn show_each(conn: &Connection, operations: &[Operation]) -> Result<(), StoreErr
 pub(crate) fn follow(device: &mut Device, changed: &[OpId]) {
     let _ = catch_up(device);
     match device.noting_damage(try_follow(&device.conn, changed)) {
-        Ok(vehicles) => vehicles
-            .into_iter()
-            .for_each(|v| device.changes.event_of(v)),
+        Ok(vehicles) => vehicles.into_iter().for_each(|v| device.changes.event_of(v)),
         Err(_) => device.mirror_is_stale.set(true),
     }
     device.changes.tables.insert("pending");
@@ -101,13 +97,7 @@ fn try_follow(conn: &Connection, changed: &[OpId]) -> Result<Vec<VehicleId>, Sto
         };
         let operation = stored.operation()?;
         if belongs(&stored, position.seq, position.rebuilding) {
-            put(
-                &tx,
-                &operation,
-                stored.state,
-                stored.seq,
-                position.generation,
-            )?;
+            put(&tx, &operation, stored.state, stored.seq, position.generation)?;
         } else if stored.state == OpState::Superseded
             || operation.event().is_some_and(Event::is_retraction)
         {
@@ -129,10 +119,7 @@ pub(crate) fn mend(device: &mut Device) -> Result<(), StoreError> {
         device.mirror_is_stale.set(true);
         // A page that is under way would continue what is gone.
         device.sync.pull.start_over();
-        device
-            .changes
-            .tables
-            .extend(["events", "vehicles", "garages"]);
+        device.changes.tables.extend(["events", "vehicles", "garages"]);
     }
     if device.mirror_is_stale.get() {
         device.unshown.take();
@@ -178,13 +165,7 @@ pub(crate) fn rebuild(device: &mut Device) -> Result<(), StoreError> {
         take_out(&tx, OpId(op_id))?;
     }
     for stored in stale {
-        put(
-            &tx,
-            &stored.operation()?,
-            stored.state,
-            stored.seq,
-            position.generation,
-        )?;
+        put(&tx, &stored.operation()?, stored.state, stored.seq, position.generation)?;
     }
     tx.commit()?;
     Ok(())
@@ -257,11 +238,7 @@ fn put_over(
         extra: serde_json::Map::new(),
     };
     let data = serde_json::to_string(&record)?;
-    let standing = Standing {
-        seq,
-        state: state.as_str(),
-        own: true,
-    };
+    let standing = Standing { seq, state: state.as_str(), own: true };
     match mirror::put_event(conn, &data, standing, generation) {
         Ok(_) => Ok(()),
         Err(PageError::Store(error)) => Err(error),

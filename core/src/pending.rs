@@ -88,9 +88,7 @@ impl Device {
     /// [`StoreError`] when the journal cannot be read.
     pub fn operation(&self, op_id: OpId, now: Millis) -> Result<Option<PendingItem>, StoreError> {
         let stored = journal::find(&self.conn, op_id)?;
-        stored
-            .map(|stored| PendingItem::of(stored, now))
-            .transpose()
+        stored.map(|stored| PendingItem::of(stored, now)).transpose()
     }
 
     /// Syncing at a glance.

@@ -76,9 +76,8 @@ fn copy_table(old: &Connection, new: &Connection, table: &str) -> Result<(), Ope
     let mut insert = new.prepare(&format!("INSERT INTO {table} VALUES ({slots})"))?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        let values: Vec<rusqlite::types::Value> = (0..columns)
-            .map(|index| row.get(index))
-            .collect::<Result<_, _>>()?;
+        let values: Vec<rusqlite::types::Value> =
+            (0..columns).map(|index| row.get(index)).collect::<Result<_, _>>()?;
         insert.execute(rusqlite::params_from_iter(values))?;
     }
     Ok(())
@@ -88,18 +87,16 @@ fn copy_table(old: &Connection, new: &Connection, table: &str) -> Result<(), Ope
 fn copy_operations(old: &Connection, new: &Connection) -> Result<Salvaged, OpenError> {
     let mut salvaged = Salvaged::default();
     let slots = ["?"; 16].join(", ");
-    let mut insert = new.prepare(&format!(
-        "INSERT OR IGNORE INTO operations ({COLUMNS}) VALUES ({slots})"
-    ))?;
+    let mut insert =
+        new.prepare(&format!("INSERT OR IGNORE INTO operations ({COLUMNS}) VALUES ({slots})"))?;
     let mut select = old.prepare(&format!("SELECT {COLUMNS} FROM operations WHERE pos = ?1"))?;
     for pos in 1..=last_position(old)? {
         let row = select
             .query_row([pos], |row| {
                 let text: String = row.get(8)?;
                 let intact = row.get::<_, [u8; 32]>(7)? == Hash::of(text.as_bytes()).0;
-                let values: Vec<rusqlite::types::Value> = (0..16)
-                    .map(|index| row.get(index))
-                    .collect::<Result<_, _>>()?;
+                let values: Vec<rusqlite::types::Value> =
+                    (0..16).map(|index| row.get(index)).collect::<Result<_, _>>()?;
                 Ok((OpId(read_id(row, 1)?), intact, values))
             })
             .optional();
@@ -131,8 +128,6 @@ fn last_position(old: &Connection) -> Result<i64, OpenError> {
     let readable = told.iter().filter_map(|told| told.as_ref().ok());
     match readable.map(|last| last.unwrap_or(0)).max() {
         Some(last) => Ok(last),
-        None => Err(OpenError::JournalDamaged(
-            "none of its indexes can be read".into(),
-        )),
+        None => Err(OpenError::JournalDamaged("none of its indexes can be read".into())),
     }
 }

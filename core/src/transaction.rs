@@ -5,9 +5,7 @@ use rusqlite::Connection;
 
 /// Begins a writing transaction.
 pub(crate) fn begin(conn: &Connection) -> rusqlite::Result<()> {
-    conn.prepare_cached("BEGIN IMMEDIATE")?
-        .execute([])
-        .map(drop)
+    conn.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(drop)
 }
 
 /// Ends it; durable for the journal once this returns.

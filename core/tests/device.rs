@@ -13,10 +13,7 @@ use uuid::Uuid;
 const NOW: i64 = 1_760_000_000_000;
 
 fn someone(user: u128) -> Identity {
-    Identity {
-        tenant_id: TenantId(Uuid::from_u128(1)),
-        user_id: UserId(Uuid::from_u128(user)),
-    }
+    Identity { tenant_id: TenantId(Uuid::from_u128(1)), user_id: UserId(Uuid::from_u128(user)) }
 }
 
 fn options(dir: &TempDir, seed: u8) -> OpenOptions {
@@ -45,10 +42,7 @@ fn reading(miles: i64) -> Capture {
 
 fn timeline(device: &Device) -> Vec<TimelineEntry> {
     device
-        .timeline(&TimelineQuery {
-            vehicle: Some(truck()),
-            ..Default::default()
-        })
+        .timeline(&TimelineQuery { vehicle: Some(truck()), ..Default::default() })
         .unwrap()
         .entries
 }
@@ -61,12 +55,7 @@ fn a_capture_survives_being_dropped_without_closing() {
     let second = device.capture(reading(110), NOW + 1).unwrap();
     drop(device);
     let device = Device::open(options(&dir, 2)).unwrap();
-    let pending: Vec<_> = device
-        .pending(NOW + 5)
-        .unwrap()
-        .iter()
-        .map(|item| item.op_id)
-        .collect();
+    let pending: Vec<_> = device.pending(NOW + 5).unwrap().iter().map(|item| item.op_id).collect();
     assert_eq!(pending, [first.op_id, second.op_id]);
     assert_eq!(device.verify().unwrap(), Ok(()));
     assert_eq!(timeline(&device).len(), 2);
@@ -81,10 +70,7 @@ fn capturing_twice_with_one_id_is_one_capture() {
     assert!(!device.capture(capture.clone(), NOW).unwrap().duplicate);
     assert!(device.capture(capture.clone(), NOW + 1).unwrap().duplicate);
     capture.miles = Some(101);
-    assert!(matches!(
-        device.capture(capture, NOW),
-        Err(CaptureError::IdReused)
-    ));
+    assert!(matches!(device.capture(capture, NOW), Err(CaptureError::IdReused)));
     assert_eq!(device.pending(NOW).unwrap().len(), 1);
 }
 
@@ -92,35 +78,14 @@ fn capturing_twice_with_one_id_is_one_capture() {
 fn a_second_process_is_told_and_another_user_is_kept_out() {
     let dir = TempDir::new().unwrap();
     let device = Device::open(options(&dir, 1)).unwrap();
-    assert!(matches!(
-        Device::open(options(&dir, 2)),
-        Err(OpenError::AlreadyOpen)
-    ));
+    assert!(matches!(Device::open(options(&dir, 2)), Err(OpenError::AlreadyOpen)));
     drop(device);
-    let stranger = OpenOptions {
-        identity: Some(someone(3)),
-        ..options(&dir, 3)
-    };
-    assert!(matches!(
-        Device::open(stranger),
-        Err(OpenError::WrongIdentity(_))
-    ));
-    let remembered = OpenOptions {
-        identity: None,
-        ..options(&dir, 4)
-    };
-    assert_eq!(
-        Device::open(remembered).unwrap().identity().identity,
-        someone(2)
-    );
-    let nobody = OpenOptions {
-        identity: None,
-        ..options(&TempDir::new().unwrap(), 5)
-    };
-    assert!(matches!(
-        Device::open(nobody),
-        Err(OpenError::NoIdentity | OpenError::Store(_))
-    ));
+    let stranger = OpenOptions { identity: Some(someone(3)), ..options(&dir, 3) };
+    assert!(matches!(Device::open(stranger), Err(OpenError::WrongIdentity(_))));
+    let remembered = OpenOptions { identity: None, ..options(&dir, 4) };
+    assert_eq!(Device::open(remembered).unwrap().identity().identity, someone(2));
+    let nobody = OpenOptions { identity: None, ..options(&TempDir::new().unwrap(), 5) };
+    assert!(matches!(Device::open(nobody), Err(OpenError::NoIdentity | OpenError::Store(_))));
 }
 
 #[test]
@@ -132,10 +97,7 @@ fn invalid_captures_are_refused_whole_and_say_what_to_mend() {
     let Err(CaptureError::Invalid(violations)) = device.capture(bad, NOW) else {
         panic!("it was taken")
     };
-    let fields: Vec<_> = violations
-        .iter()
-        .map(|v| (v.field.as_str(), v.code.as_str()))
-        .collect();
+    let fields: Vec<_> = violations.iter().map(|v| (v.field.as_str(), v.code.as_str())).collect();
     assert_eq!(
         fields,
         [
@@ -145,14 +107,8 @@ fn invalid_captures_are_refused_whole_and_say_what_to_mend() {
         ]
     );
     let mut long = reading(1);
-    long.extra.insert(
-        "new_key".into(),
-        "x".repeat(limits::OPERATION_BYTES_MAX).into(),
-    );
-    assert!(matches!(
-        device.capture(long, NOW),
-        Err(CaptureError::Seal(_))
-    ));
+    long.extra.insert("new_key".into(), "x".repeat(limits::OPERATION_BYTES_MAX).into());
+    assert!(matches!(device.capture(long, NOW), Err(CaptureError::Seal(_))));
     assert!(device.pending(NOW).unwrap().is_empty());
     // A refusal leaves no gap in the chain.
     device.capture(reading(1), NOW).unwrap();
@@ -167,10 +123,7 @@ fn a_wild_jump_is_confirmed_first() {
     let mut typo = reading(541_200);
     typo.occurred_at += 1;
     let refused = device.capture(typo.clone(), NOW + 1);
-    assert!(matches!(
-        refused,
-        Err(CaptureError::ConfirmJump { before: 54_000, .. })
-    ));
+    assert!(matches!(refused, Err(CaptureError::ConfirmJump { before: 54_000, .. })));
     typo.payload.insert("confirmed_jump".into(), true.into());
     let warned = device.capture(typo, NOW + 1).unwrap().warnings;
     assert!(warned.iter().any(|warning| warning.code == "odometer_jump"));
@@ -182,21 +135,12 @@ fn amending_and_discarding_keep_the_journal_and_change_the_screen() {
     let mut device = Device::open(options(&dir, 1)).unwrap();
     let first = device.capture(reading(100), NOW).unwrap().op_id;
     let amended = device.amend(first, reading(105), NOW + 1).unwrap().op_id;
-    let shown: Vec<_> = timeline(&device)
-        .iter()
-        .map(|e| (e.event_id.into(), e.miles))
-        .collect();
+    let shown: Vec<_> = timeline(&device).iter().map(|e| (e.event_id.into(), e.miles)).collect();
     assert_eq!(shown, [(amended, Some(105))]);
-    assert!(matches!(
-        device.amend(first, reading(1), NOW),
-        Err(CaptureError::AlreadySuperseded)
-    ));
+    assert!(matches!(device.amend(first, reading(1), NOW), Err(CaptureError::AlreadySuperseded)));
     device.discard(amended, "wrong vehicle", NOW + 2).unwrap();
     assert!(timeline(&device).is_empty());
-    assert_eq!(
-        device.operation(first, NOW).unwrap().unwrap().state,
-        OpState::Superseded
-    );
+    assert_eq!(device.operation(first, NOW).unwrap().unwrap().state, OpState::Superseded);
     assert_eq!(device.verify().unwrap(), Ok(()));
 }
 
@@ -229,27 +173,14 @@ fn a_damaged_journal_is_reported_salvaged_and_never_recreated() {
     let middle = bytes.len() / 2 / 4096 * 4096;
     bytes[middle..middle + 4096].fill(0xff);
     std::fs::write(&journal, &bytes).unwrap();
-    assert!(matches!(
-        Device::open(options(&dir, 2)),
-        Err(OpenError::JournalDamaged(_))
-    ));
+    assert!(matches!(Device::open(options(&dir, 2)), Err(OpenError::JournalDamaged(_))));
     assert_eq!(std::fs::read(&journal).unwrap(), bytes);
 
     let into = dir.path().join("salvaged.db").to_str().unwrap().to_string();
     let salvaged = salvage(journal.to_str().unwrap(), &into, None, None).unwrap();
-    assert!(
-        salvaged.recovered > 250 && salvaged.unreadable > 0,
-        "{salvaged:?}"
-    );
-    let device = Device::open(OpenOptions {
-        journal: into,
-        ..options(&dir, 3)
-    })
-    .unwrap();
-    assert_eq!(
-        device.pending(NOW).unwrap().len() as u64,
-        salvaged.recovered
-    );
+    assert!(salvaged.recovered > 250 && salvaged.unreadable > 0, "{salvaged:?}");
+    let device = Device::open(OpenOptions { journal: into, ..options(&dir, 3) }).unwrap();
+    assert_eq!(device.pending(NOW).unwrap().len() as u64, salvaged.recovered);
     assert_eq!(std::fs::read(&journal).unwrap(), bytes);
 }
 
@@ -282,10 +213,7 @@ fn the_timeline_pages_by_key_and_filters() {
         }
         device.capture(capture, NOW).unwrap();
     }
-    let mut query = TimelineQuery {
-        limit: 4,
-        ..Default::default()
-    };
+    let mut query = TimelineQuery { limit: 4, ..Default::default() };
     let mut seen = Vec::new();
     loop {
         let page = device.timeline(&query).unwrap();
@@ -298,16 +226,10 @@ fn the_timeline_pages_by_key_and_filters() {
     assert_eq!(seen.len(), 25);
     seen.dedup();
     assert_eq!(seen.len(), 25);
-    let services = TimelineQuery {
-        kind: Some("maintenance".into()),
-        ..Default::default()
-    };
+    let services = TimelineQuery { kind: Some("maintenance".into()), ..Default::default() };
     assert_eq!(device.timeline(&services).unwrap().entries.len(), 5);
     let tomorrow = NaiveDate::from_ymd_opt(2025, 10, 10);
-    let none = TimelineQuery {
-        from: tomorrow,
-        ..Default::default()
-    };
+    let none = TimelineQuery { from: tomorrow, ..Default::default() };
     assert!(device.timeline(&none).unwrap().entries.is_empty());
 }
 
@@ -324,19 +246,9 @@ fn a_journal_of_a_newer_app_is_left_alone() {
     };
     set_version(99);
     let refused = Device::open(options(&dir, 2));
-    assert!(matches!(
-        refused,
-        Err(OpenError::NewerSchema { found: 99, .. })
-    ));
+    assert!(matches!(refused, Err(OpenError::NewerSchema { found: 99, .. })));
     set_version(1);
-    assert_eq!(
-        Device::open(options(&dir, 3))
-            .unwrap()
-            .pending(NOW)
-            .unwrap()
-            .len(),
-        1
-    );
+    assert_eq!(Device::open(options(&dir, 3)).unwrap().pending(NOW).unwrap().len(), 1);
 }
 
 #[test]
@@ -378,24 +290,13 @@ fn any_damaged_page_of_the_mirror_costs_nothing_but_the_mirror() {
         let more = reading(1_000 + page as i64);
         let op_id = device.capture(more, NOW + 10_000).unwrap().op_id;
         // The first look may find the damage; the next call that may change something mends it.
-        let _ = device.timeline(&TimelineQuery {
-            limit: 500,
-            ..Default::default()
-        });
+        let _ = device.timeline(&TimelineQuery { limit: 500, ..Default::default() });
         let _ = device.vehicles();
         device.set_token(None, NOW);
-        device
-            .capture(reading(2_000 + page as i64), NOW + 20_000)
-            .unwrap();
-        let query = TimelineQuery {
-            limit: 500,
-            ..Default::default()
-        };
+        device.capture(reading(2_000 + page as i64), NOW + 20_000).unwrap();
+        let query = TimelineQuery { limit: 500, ..Default::default() };
         let shown = device.timeline(&query).unwrap().entries;
-        assert!(
-            shown.iter().any(|entry| entry.event_id == op_id.into()),
-            "page {page}"
-        );
+        assert!(shown.iter().any(|entry| entry.event_id == op_id.into()), "page {page}");
         assert_eq!(shown.len(), 120 + 2 * page, "page {page}");
     }
 }
@@ -408,11 +309,7 @@ fn salvage_counts_what_a_damaged_right_edge_has_cost() {
     // Newest captures lie on the last pages of the table.
     let conn = rusqlite::Connection::open(&journal).unwrap();
     let last: i64 = conn
-        .query_row(
-            "SELECT max(pageno) FROM dbstat WHERE name = 'operations'",
-            [],
-            |row| row.get(0),
-        )
+        .query_row("SELECT max(pageno) FROM dbstat WHERE name = 'operations'", [], |row| row.get(0))
         .unwrap_or(whole.len() as i64 / 4096);
     drop(conn);
     let mut damaged = whole.clone();
@@ -422,9 +319,5 @@ fn salvage_counts_what_a_damaged_right_edge_has_cost() {
     let into = dir.path().join("salvaged.db").to_str().unwrap().to_string();
     let salvaged = salvage(journal.to_str().unwrap(), &into, None, None).unwrap();
     assert!(salvaged.recovered > 150, "{salvaged:?}");
-    assert_eq!(
-        salvaged.recovered + salvaged.unreadable,
-        200,
-        "{salvaged:?}"
-    );
+    assert_eq!(salvaged.recovered + salvaged.unreadable, 200, "{salvaged:?}");
 }

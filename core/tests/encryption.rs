@@ -30,10 +30,7 @@ fn options(dir: &TempDir, key: Option<&str>) -> OpenOptions {
 #[test]
 fn a_build_without_encryption_says_so() {
     let dir = TempDir::new().unwrap();
-    assert!(matches!(
-        Device::open(options(&dir, Some("k"))),
-        Err(OpenError::NoEncryption)
-    ));
+    assert!(matches!(Device::open(options(&dir, Some("k"))), Err(OpenError::NoEncryption)));
 }
 
 #[cfg(feature = "encryption")]
@@ -52,14 +49,10 @@ fn nothing_readable_rests_in_the_files_and_only_the_key_opens_them() {
     let op_id = device.capture(capture, NOW).unwrap().op_id;
     let files = |dir: &TempDir| -> Vec<Vec<u8>> {
         let entries = std::fs::read_dir(dir.path()).unwrap();
-        entries
-            .map(|entry| std::fs::read(entry.unwrap().path()).unwrap())
-            .collect()
+        entries.map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect()
     };
     let readable = |bytes: &Vec<u8>| {
-        bytes
-            .windows(CANARY.len())
-            .any(|window| window == CANARY.as_bytes())
+        bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes())
             || bytes.starts_with(b"SQLite format 3")
     };
     // While open, with everything still in the logs, and after closing.
@@ -67,10 +60,7 @@ fn nothing_readable_rests_in_the_files_and_only_the_key_opens_them() {
     drop(device);
     assert!(!files(&dir).iter().any(readable));
 
-    assert!(matches!(
-        Device::open(options(&dir, Some("wrong"))),
-        Err(OpenError::WrongKey)
-    ));
+    assert!(matches!(Device::open(options(&dir, Some("wrong"))), Err(OpenError::WrongKey)));
     assert!(matches!(
         Device::open(options(&dir, None)),
         Err(OpenError::WrongKey | OpenError::JournalDamaged(_))

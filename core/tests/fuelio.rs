@@ -26,13 +26,7 @@ fn import(
     choose: impl Fn(&mut Options<'_>),
 ) -> Result<Import, ImportError> {
     let offset = offsets_of(zone);
-    let mut options = Options::new(
-        VEHICLE,
-        Zone {
-            name: zone.name(),
-            offset: &offset,
-        },
-    );
+    let mut options = Options::new(VEHICLE, Zone { name: zone.name(), offset: &offset });
     choose(&mut options);
     read(bytes, &options)
 }
@@ -73,22 +67,14 @@ fn one(log: &str) -> Result<Event, String> {
 fn four_years_of_a_truck_in_miles_and_gallons() {
     let Import { drafts, report } = denver(TRUCK);
     assert_eq!(report.vehicle.name, "F-150 \"Shop truck\"");
-    assert_eq!(
-        (report.vehicle.make.as_str(), report.vehicle.year.as_str()),
-        ("Ford", "2018")
-    );
+    assert_eq!((report.vehicle.make.as_str(), report.vehicle.year.as_str()), ("Ford", "2018"));
     let mut kinds = BTreeMap::new();
     for draft in &drafts {
         assert_eq!(validate(&draft.event), Ok(()));
         *kinds.entry(draft.event.kind.as_str()).or_insert(0) += 1;
     }
-    let expected = [
-        ("document", 12),
-        ("expense", 6),
-        ("fuel", 118),
-        ("inspection", 2),
-        ("maintenance", 13),
-    ];
+    let expected =
+        [("document", 12), ("expense", 6), ("fuel", 118), ("inspection", 2), ("maintenance", 13)];
     assert_eq!(kinds, BTreeMap::from(expected));
     assert_eq!(report.imported, 151);
 
@@ -96,26 +82,16 @@ fn four_years_of_a_truck_in_miles_and_gallons() {
     assert_eq!(refused.len(), 1);
     assert_eq!((refused[0].line, refused[0].section.as_str()), (66, "Log"));
     assert_eq!(refused[0].reason, "\"n/a\" is not an odometer reading");
-    let reasons: BTreeSet<&str> = report
-        .skipped
-        .iter()
-        .map(|note| note.reason.as_str())
-        .collect();
+    let reasons: BTreeSet<&str> = report.skipped.iter().map(|note| note.reason.as_str()).collect();
     assert_eq!(report.skipped.len(), 3);
     assert!(reasons.contains("a reminder, not something that happened"));
     assert!(reasons.contains("a template, not something that happened"));
     assert!(reasons.contains("an income, not a cost"));
-    assert_eq!(
-        report.ignored,
-        [("FavStations".into(), 4), ("Category".into(), 2)]
-    );
+    assert_eq!(report.ignored, [("FavStations".into(), 4), ("Category".into(), 2)]);
 
     // "2025-08-15 16:39","67039","13.987","1","49.22","17.2","39.73915","-104.98470",…,"417203"
     let fill = &drafts.iter().find(|draft| draft.line == 8).unwrap().event;
-    assert_eq!(
-        fill.occurred_at, 1_755_297_540_000,
-        "16:39 in Denver is 22:39 UTC in August"
-    );
+    assert_eq!(fill.occurred_at, 1_755_297_540_000, "16:39 in Denver is 22:39 UTC in August");
     assert_eq!(fill.date.to_string(), "2025-08-15");
     assert_eq!(fill.timezone, "America/Denver");
     assert_eq!(
@@ -128,10 +104,7 @@ fn four_years_of_a_truck_in_miles_and_gallons() {
         (39.739_15, -104.984_7, &FixSource::Manual)
     );
     assert_eq!(fill.vendor.as_deref(), Some("Maverik"));
-    assert_eq!(
-        fill.notes.as_deref(),
-        Some("card reader broken, paid inside")
-    );
+    assert_eq!(fill.notes.as_deref(), Some("card reader broken, paid inside"));
     assert_eq!(
         serde_json::Value::Object(fill.payload.clone()),
         json!({
@@ -152,40 +125,17 @@ fn three_years_of_a_car_in_kilometres_and_litres_with_two_tanks() {
     let Import { drafts, report } = munich(OCTAVIA);
     assert_eq!(report.imported, 111, "{:?}", report.refused);
     assert_eq!(report.refused.len(), 1);
-    assert_eq!(
-        (report.refused[0].line, report.refused[0].section.as_str()),
-        (118, "Costs")
-    );
-    assert_eq!(
-        report.refused[0].reason,
-        "a quote is opened and never closed"
-    );
-    let inspections = drafts
-        .iter()
-        .filter(|draft| draft.event.kind == "inspection")
-        .count();
-    assert_eq!(
-        inspections, 2,
-        "the person's own choice for a category that we cannot know"
-    );
+    assert_eq!((report.refused[0].line, report.refused[0].section.as_str()), (118, "Costs"));
+    assert_eq!(report.refused[0].reason, "a quote is opened and never closed");
+    let inspections = drafts.iter().filter(|draft| draft.event.kind == "inspection").count();
+    assert_eq!(inspections, 2, "the person's own choice for a category that we cannot know");
 
-    let lpg = drafts
-        .iter()
-        .find(|draft| draft.event.payload["fuelio"]["TankNumber"] == "2")
-        .unwrap();
+    let lpg =
+        drafts.iter().find(|draft| draft.event.payload["fuelio"]["TankNumber"] == "2").unwrap();
     assert_eq!(lpg.event.payload["grade"], "LPG");
-    assert_eq!(
-        lpg.event.payload["full_tank"], true,
-        "Fuelio writes 2 for a full second tank"
-    );
+    assert_eq!(lpg.event.payload["full_tank"], true, "Fuelio writes 2 for a full second tank");
 
-    for Event {
-        payload,
-        miles,
-        currency,
-        ..
-    } in drafts.iter().map(|draft| &draft.event)
-    {
+    for Event { payload, miles, currency, .. } in drafts.iter().map(|draft| &draft.event) {
         assert_eq!(currency.as_deref(), Some("EUR"));
         if let (Some(miles), Some(km)) = (miles, payload.get("original_value")) {
             assert_eq!(payload["original_unit"], "km");
@@ -198,15 +148,9 @@ fn three_years_of_a_car_in_kilometres_and_litres_with_two_tanks() {
             assert!((gallons.as_f64().unwrap() - exact).abs() <= 0.000_500_001);
         }
     }
-    let service = drafts
-        .iter()
-        .find(|draft| draft.event.kind == "maintenance")
-        .unwrap();
+    let service = drafts.iter().find(|draft| draft.event.kind == "maintenance").unwrap();
     assert_eq!(service.event.payload["kind"], "Ölwechsel und Inspektion");
-    assert_eq!(
-        service.event.notes.as_deref(),
-        Some("Castrol EDGE 5W-30 LL\nÖlfilter, Luftfilter")
-    );
+    assert_eq!(service.event.notes.as_deref(), Some("Castrol EDGE 5W-30 LL\nÖlfilter, Luftfilter"));
 }
 
 #[test]
@@ -216,11 +160,7 @@ fn both_files_keep_the_odometer_rule_in_the_order_they_come() {
             .zip(&drafts)
             .filter_map(|(seq, draft)| Reading::of(&draft.event, draft.event.occurred_at, seq))
             .collect();
-        assert!(
-            readings
-                .windows(2)
-                .all(|pair| pair[0].order() < pair[1].order())
-        );
+        assert!(readings.windows(2).all(|pair| pair[0].order() < pair[1].order()));
         assert_eq!(odometer::judge_timeline(&readings), Ok(()));
     }
 }
@@ -267,22 +207,15 @@ fn the_same_file_in_other_clothes_is_the_same_import() {
 
     // A spreadsheet's: semicolons, every row padded to the same width, Windows-1252.
     let semicolons = bare.replace("\",\"", "\";\"").replace("\",,\"", "\";;\"");
-    let semicolons = semicolons
-        .replace("Škoda", "Skoda")
-        .replace("zpátky z dovolené", "zpatky z dovolene");
-    let latin: Vec<u8> = semicolons
-        .chars()
-        .map(|c| u8::try_from(u32::from(c)).unwrap())
-        .collect();
+    let semicolons =
+        semicolons.replace("Škoda", "Skoda").replace("zpátky z dovolené", "zpatky z dovolene");
+    let latin: Vec<u8> = semicolons.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
     let latin = munich(&latin).drafts;
     let ids = |drafts: &[motomind_core::import::fuelio::Draft]| -> Vec<_> {
         drafts.iter().map(|d| d.event.id).collect()
     };
     assert_eq!(ids(&latin), ids(&plain));
-    let notes: Vec<_> = latin
-        .iter()
-        .filter_map(|draft| draft.event.notes.clone())
-        .collect();
+    let notes: Vec<_> = latin.iter().filter_map(|draft| draft.event.notes.clone()).collect();
     assert!(notes.contains(&"Autobahn, größtenteils 130".to_string()));
 }
 
@@ -291,26 +224,17 @@ fn imperial_gallons_and_units_that_only_the_vehicle_table_names() {
     let uk = "\"## Log\"\n\"Data\",\"Odo (mi)\",\"Fuel (uk gallons)\",\"Price (optional)\",\"VolumePrice\"\n\"2024-01-05 08:00\",\"100\",\"10\",\"60.00\",\"6.00\"\n";
     let event = &denver(uk.as_bytes()).drafts[0].event;
     assert_eq!(
-        (
-            &event.payload["gallons"],
-            &event.payload["price_per_gallon"]
-        ),
+        (&event.payload["gallons"], &event.payload["price_per_gallon"]),
         (&json!(12.009), &json!(4.996))
     );
     assert_eq!(
-        (
-            &event.payload["original_quantity"],
-            &event.payload["original_quantity_unit"]
-        ),
+        (&event.payload["original_quantity"], &event.payload["original_quantity_unit"]),
         (&json!(10), &json!("uk_gal"))
     );
 
     let coded = "\"## Vehicle\"\n\"Name\",\"DistUnit\",\"FuelUnit\"\n\"X\",\"1\",\"1\"\n\"## Log\"\n\"Data\",\"Odo\",\"Fuel\"\n\"2024-01-05\",\"100\",\"10\"\n";
     let event = &denver(coded.as_bytes()).drafts[0].event;
-    assert_eq!(
-        (event.miles, &event.payload["gallons"]),
-        (Some(100), &json!(10.0))
-    );
+    assert_eq!((event.miles, &event.payload["gallons"]), (Some(100), &json!(10.0)));
 
     let unknown = "\"## Log\"\n\"Data\",\"Odo\",\"Fuel\"\n\"2024-01-05\",\"100\",\"10\"\n";
     let report = denver(unknown.as_bytes()).report;
@@ -327,10 +251,7 @@ fn a_charge_is_not_gallons() {
             .unwrap();
     assert_eq!(event.payload.get("gallons"), None);
     assert_eq!(
-        (
-            &event.payload["original_quantity"],
-            &event.payload["original_quantity_unit"]
-        ),
+        (&event.payload["original_quantity"], &event.payload["original_quantity_unit"]),
         (&json!(42.1), &json!("kwh"))
     );
     assert_eq!(event.total_minor, Some(1_890));
@@ -340,38 +261,14 @@ fn a_charge_is_not_gallons() {
 fn rows_that_cannot_be_facts_are_refused_with_a_reason() {
     for (row, reason) in [
         ("\"\",\"1\",\"2\",\"1\",\"3\"", "the date is empty"),
-        (
-            "\"yesterday\",\"1\",\"2\",\"1\",\"3\"",
-            "\"yesterday\" is not a date",
-        ),
-        (
-            "\"2024-13-01\",\"1\",\"2\",\"1\",\"3\"",
-            "\"2024-13-01\" is not a date",
-        ),
-        (
-            "\"2024-01-01\",\"abc\",\"2\",\"1\",\"3\"",
-            "\"abc\" is not an odometer reading",
-        ),
-        (
-            "\"2024-01-01\",\"-5\",\"2\",\"1\",\"3\"",
-            "miles must be between 0 and 9999999",
-        ),
-        (
-            "\"2024-01-01\",\"99999999\",\"2\",\"1\",\"3\"",
-            "miles must be between 0 and 9999999",
-        ),
-        (
-            "\"2024-01-01\",\"1\",\"NaN\",\"1\",\"3\"",
-            "\"NaN\" is not a quantity of fuel",
-        ),
-        (
-            "\"2024-01-01\",\"1\",\"99999\",\"1\",\"3\"",
-            "gallons must be above 0 and at most 1000",
-        ),
-        (
-            "\"2024-01-01\",\"1\",\"2\",\"1\",\"1.234,56\"",
-            "\"1.234,56\" is not an amount of money",
-        ),
+        ("\"yesterday\",\"1\",\"2\",\"1\",\"3\"", "\"yesterday\" is not a date"),
+        ("\"2024-13-01\",\"1\",\"2\",\"1\",\"3\"", "\"2024-13-01\" is not a date"),
+        ("\"2024-01-01\",\"abc\",\"2\",\"1\",\"3\"", "\"abc\" is not an odometer reading"),
+        ("\"2024-01-01\",\"-5\",\"2\",\"1\",\"3\"", "miles must be between 0 and 9999999"),
+        ("\"2024-01-01\",\"99999999\",\"2\",\"1\",\"3\"", "miles must be between 0 and 9999999"),
+        ("\"2024-01-01\",\"1\",\"NaN\",\"1\",\"3\"", "\"NaN\" is not a quantity of fuel"),
+        ("\"2024-01-01\",\"1\",\"99999\",\"1\",\"3\"", "gallons must be above 0 and at most 1000"),
+        ("\"2024-01-01\",\"1\",\"2\",\"1\",\"1.234,56\"", "\"1.234,56\" is not an amount of money"),
         (
             "\"2024-01-01\",\"1\",\"2\",\"1\",\"-3\"",
             "total_minor must be between 0 and 1000000000000",
@@ -389,11 +286,7 @@ fn rows_that_cannot_be_facts_are_refused_with_a_reason() {
             "12 fields where the table has 11 columns",
         ),
     ] {
-        assert_eq!(
-            one(row).map(|event| event.miles),
-            Err(reason.to_string()),
-            "{row}"
-        );
+        assert_eq!(one(row).map(|event| event.miles), Err(reason.to_string()), "{row}");
     }
 }
 
@@ -405,10 +298,7 @@ fn zero_is_a_value_and_empty_is_absent() {
     assert_eq!(event.fix.unwrap().latitude, 0.0, "the equator is a place");
     assert_eq!(event.payload["full_tank"], false);
     let event = one("\"2024-01-05 08:00\",\"\",\"42.1\",\"\",\"\",\"0.0\",\"0.0\"").unwrap();
-    assert_eq!(
-        (event.miles, event.total_minor, event.fix),
-        (None, None, None)
-    );
+    assert_eq!((event.miles, event.total_minor, event.fix), (None, None, None));
     assert_eq!(event.payload.get("full_tank"), None);
 }
 
@@ -420,15 +310,8 @@ fn a_position_that_is_none_is_left_out_and_said() {
         );
         let import = denver(file(&[&row], &[]).as_bytes());
         assert_eq!(import.drafts[0].event.fix, None);
-        assert_eq!(
-            import.drafts[0].event.payload["fuelio"]["latitude (optional)"],
-            latitude
-        );
-        assert!(
-            import.report.remarks[0]
-                .reason
-                .contains("without its position")
-        );
+        assert_eq!(import.drafts[0].event.payload["fuelio"]["latitude (optional)"], latitude);
+        assert!(import.report.remarks[0].reason.contains("without its position"));
     }
 }
 
@@ -441,16 +324,9 @@ fn a_day_without_a_time_is_placed_where_its_reading_fits() {
     let service = |odo: &str| {
         let cost = format!("\"Oil\",\"2024-05-02\",\"{odo}\",\"1\",\"\",\"80\"");
         let drafts = denver(file(&log, &[&cost]).as_bytes()).drafts;
-        drafts
-            .iter()
-            .map(|draft| draft.event.kind.clone())
-            .collect::<Vec<_>>()
+        drafts.iter().map(|draft| draft.event.kind.clone()).collect::<Vec<_>>()
     };
-    assert_eq!(
-        service("50100"),
-        ["maintenance", "fuel", "fuel"],
-        "noon fits"
-    );
+    assert_eq!(service("50100"), ["maintenance", "fuel", "fuel"], "noon fits");
     assert_eq!(service("50300"), ["fuel", "maintenance", "fuel"]);
     assert_eq!(service("50500"), ["fuel", "fuel", "maintenance"]);
 }
@@ -462,34 +338,17 @@ fn local_times_that_come_twice_or_never() {
         one(&row).unwrap().occurred_at
     };
     let utc = |text: &str| {
-        NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M")
-            .unwrap()
-            .and_utc()
-            .timestamp_millis()
+        NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M").unwrap().and_utc().timestamp_millis()
     };
     assert_eq!(
         at("2024-11-03 01:30"),
         utc("2024-11-03 07:30"),
         "the first of two, still daylight time"
     );
-    assert_eq!(
-        at("2024-03-10 02:30"),
-        utc("2024-03-10 09:30"),
-        "as if not put forward yet"
-    );
-    assert_eq!(
-        at("10.03.2024 12:00"),
-        utc("2024-03-10 18:00"),
-        "the file's own order of the day"
-    );
+    assert_eq!(at("2024-03-10 02:30"), utc("2024-03-10 09:30"), "as if not put forward yet");
+    assert_eq!(at("10.03.2024 12:00"), utc("2024-03-10 18:00"), "the file's own order of the day");
     let nowhere = |_: &NaiveDateTime| MappedLocalTime::<FixedOffset>::None;
-    let options = Options::new(
-        VEHICLE,
-        Zone {
-            name: "Nowhere/At_All",
-            offset: &nowhere,
-        },
-    );
+    let options = Options::new(VEHICLE, Zone { name: "Nowhere/At_All", offset: &nowhere });
     let report = read(TRUCK, &options).unwrap().report;
     assert_eq!((report.imported, report.refused.len()), (0, 152));
 }
@@ -499,17 +358,12 @@ fn files_that_are_not_an_export_are_named() {
     let error = |bytes: &[u8]| import(bytes, Tz::UTC, |_| {}).unwrap_err();
     assert_eq!(error(b""), ImportError::Empty);
     assert_eq!(error(b"\xef\xbb\xbf \r\n\n"), ImportError::Empty);
-    assert_eq!(
-        error(b"date,vehicle,amount\n2024-01-01,Golf,10\n"),
-        ImportError::NotFuelio
-    );
+    assert_eq!(error(b"date,vehicle,amount\n2024-01-01,Golf,10\n"), ImportError::NotFuelio);
     assert_eq!(error(b"<html>## Log</html>"), ImportError::NotFuelio);
     assert_eq!(error(b"PK\x03\x04zip"), ImportError::Packed);
     assert_eq!(
         error(&vec![b' '; FILE_BYTES_MAX + 1]),
-        ImportError::TooLarge {
-            bytes: FILE_BYTES_MAX + 1
-        }
+        ImportError::TooLarge { bytes: FILE_BYTES_MAX + 1 }
     );
     let nothing = import(b"\"## Log\"\n\"Data\",\"Odo (km)\"\n", Tz::UTC, |_| {}).unwrap();
     assert!(nothing.drafts.is_empty() && nothing.report.refused.is_empty());
@@ -535,30 +389,17 @@ fn a_device_that_imports_twice_has_every_fact_once() {
     .unwrap();
     for duplicate in [false, true] {
         let drafts = denver(TRUCK).drafts;
-        let captures = drafts
-            .into_iter()
-            .map(|draft| Capture::from(draft.event))
-            .collect();
+        let captures = drafts.into_iter().map(|draft| Capture::from(draft.event)).collect();
         let results = device.capture_all(captures, now).unwrap();
         assert_eq!(results.len(), 151);
-        assert!(
-            results
-                .iter()
-                .all(|result| result.as_ref().unwrap().duplicate == duplicate)
-        );
+        assert!(results.iter().all(|result| result.as_ref().unwrap().duplicate == duplicate));
     }
     assert_eq!(device.pending(now).unwrap().len(), 151);
 }
 
 fn total(bytes: &[u8]) -> Result<(), TestCaseError> {
     let offset = offsets_of(Utc);
-    let mut options = Options::new(
-        VEHICLE,
-        Zone {
-            name: "UTC",
-            offset: &offset,
-        },
-    );
+    let mut options = Options::new(VEHICLE, Zone { name: "UTC", offset: &offset });
     for currency in [None, Some("JPY".to_string())] {
         options.currency = currency;
         let Ok(import) = read(bytes, &options) else {

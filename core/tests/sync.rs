@@ -20,20 +20,13 @@ fn token(user: u128) -> String {
         "app_metadata": { "tenant_id": Uuid::from_u128(1), "role": "technician" },
     });
     let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
-    format!(
-        "{}.{}.{}",
-        part("{}"),
-        part(&claims.to_string()),
-        part("signature")
-    )
+    format!("{}.{}.{}", part("{}"), part(&claims.to_string()), part("signature"))
 }
 
 fn device(dir: &TempDir) -> Device {
     let file = |name: &str| dir.path().join(name).to_str().unwrap().to_string();
-    let identity = Identity {
-        tenant_id: TenantId(Uuid::from_u128(1)),
-        user_id: UserId(Uuid::from_u128(2)),
-    };
+    let identity =
+        Identity { tenant_id: TenantId(Uuid::from_u128(1)), user_id: UserId(Uuid::from_u128(2)) };
     let mut device = Device::open(OpenOptions {
         journal: file("journal.db"),
         mirror: file("mirror.db"),
@@ -58,38 +51,21 @@ fn capture(device: &mut Device, miles: i64) -> OpId {
 
 /// Starts whatever the device wants to send and returns the push.
 fn push(device: &mut Device) -> Request {
-    let Step::Send(requests) = device.next_step(NOW).unwrap() else {
-        panic!("nothing to send")
-    };
-    requests
-        .into_iter()
-        .find(|request| request.path == "/v1/sync/push")
-        .expect("no push")
+    let Step::Send(requests) = device.next_step(NOW).unwrap() else { panic!("nothing to send") };
+    requests.into_iter().find(|request| request.path == "/v1/sync/push").expect("no push")
 }
 
 fn reply(status: u16, body: impl Into<Vec<u8>>) -> Reply {
-    Reply {
-        status,
-        retry_after_s: None,
-        body: body.into(),
-    }
+    Reply { status, retry_after_s: None, body: body.into() }
 }
 
 fn answer(device: &mut Device, request: &Request, outcomes: Vec<(OpId, Outcome)>) {
     let outcomes = outcomes
         .into_iter()
-        .map(|(op_id, outcome)| OpOutcome {
-            op_id: Some(op_id),
-            outcome,
-        })
+        .map(|(op_id, outcome)| OpOutcome { op_id: Some(op_id), outcome })
         .collect();
-    let response = PushResponse {
-        protocol: 1,
-        outcomes,
-        head: 9,
-        server_time_ms: NOW,
-        retention_days: 30,
-    };
+    let response =
+        PushResponse { protocol: 1, outcomes, head: 9, server_time_ms: NOW, retention_days: 30 };
     let body = serde_json::to_vec(&response).unwrap();
     device.on_reply(request.id, &reply(200, body), NOW).unwrap();
 }
@@ -100,24 +76,12 @@ fn discarding_what_has_a_foreign_id_says_nothing_of_that_id() {
     let mut device = device(&dir);
     let op = capture(&mut device, 100);
     let request = push(&mut device);
-    answer(
-        &mut device,
-        &request,
-        vec![(
-            op,
-            Outcome::OpIdReused {
-                known_hash: Hash::ZERO,
-            },
-        )],
-    );
+    answer(&mut device, &request, vec![(op, Outcome::OpIdReused { known_hash: Hash::ZERO })]);
     let item = &device.pending(NOW).unwrap()[0];
     assert_eq!(item.reason.as_ref().unwrap().code, code::OP_ID_REUSED);
     device.discard(op, "imported twice", NOW).unwrap();
     assert!(device.pending(NOW).unwrap().is_empty());
-    assert_eq!(
-        device.operation(op, NOW).unwrap().unwrap().state,
-        OpState::Superseded
-    );
+    assert_eq!(device.operation(op, NOW).unwrap().unwrap().state, OpState::Superseded);
     let entries = device.timeline(&TimelineQuery::default()).unwrap().entries;
     assert!(entries.is_empty(), "{entries:?}");
 }
@@ -130,13 +94,7 @@ fn a_portal_page_is_no_success_and_no_refusal() {
     for status in [200, 302, 401, 403, 404, 511] {
         device.on_poke(NOW);
         let request = push(&mut device);
-        device
-            .on_reply(
-                request.id,
-                &reply(status, "<html>Welcome, guest</html>"),
-                NOW,
-            )
-            .unwrap();
+        device.on_reply(request.id, &reply(status, "<html>Welcome, guest</html>"), NOW).unwrap();
         assert_eq!(device.blocked(), None, "{status}");
         assert_eq!(device.pending(NOW).unwrap()[0].op_id, op, "{status}");
     }
@@ -153,19 +111,12 @@ fn the_late_refusal_of_an_old_token_leaves_the_new_one_alone() {
         "type": "about:blank", "title": "Unauthorized", "status": 401,
         "code": "token_expired", "detail": "get a new one",
     });
-    device
-        .on_reply(request.id, &reply(401, expired.to_string()), NOW)
-        .unwrap();
+    device.on_reply(request.id, &reply(401, expired.to_string()), NOW).unwrap();
     assert_eq!(device.blocked(), None);
     let request = push(&mut device);
-    device
-        .on_reply(request.id, &reply(401, expired.to_string()), NOW)
-        .unwrap();
+    device.on_reply(request.id, &reply(401, expired.to_string()), NOW).unwrap();
     assert_eq!(device.blocked(), Some(&Blocked::NeedsToken));
-    assert!(matches!(
-        device.set_token(Some(&token(3)), NOW),
-        Some(Blocked::WrongIdentity(_))
-    ));
+    assert!(matches!(device.set_token(Some(&token(3)), NOW), Some(Blocked::WrongIdentity(_))));
 }
 
 /// A problem document of our own server.
@@ -208,19 +159,11 @@ fn all_accepted(request: &Request) -> Reply {
         .into_iter()
         .map(|op| OpOutcome {
             op_id: Some(op),
-            outcome: Outcome::Accepted {
-                seq: 1_000,
-                flags: Vec::new(),
-            },
+            outcome: Outcome::Accepted { seq: 1_000, flags: Vec::new() },
         })
         .collect();
-    let response = PushResponse {
-        protocol: 1,
-        outcomes,
-        head: 0,
-        server_time_ms: NOW,
-        retention_days: 30,
-    };
+    let response =
+        PushResponse { protocol: 1, outcomes, head: 0, server_time_ms: NOW, retention_days: 30 };
     reply(200, serde_json::to_vec(&response).unwrap())
 }
 
@@ -232,38 +175,28 @@ fn one_poison_operation_ends_up_alone_and_the_others_flow() {
     let mut device = device(&dir);
     let ops: Vec<OpId> = (1..=40).map(|miles| capture(&mut device, miles)).collect();
     let poison = ops[25];
-    talk(&mut device, HOUR_MS / 2, |request| {
-        match request.path.as_str() {
-            "/v1/sync/push" if sent(request).contains(&poison) => Ok(problem(500, "internal")),
-            "/v1/sync/push" => Ok(all_accepted(request)),
-            _ => Err(FailureKind::Network),
-        }
+    talk(&mut device, HOUR_MS / 2, |request| match request.path.as_str() {
+        "/v1/sync/push" if sent(request).contains(&poison) => Ok(problem(500, "internal")),
+        "/v1/sync/push" => Ok(all_accepted(request)),
+        _ => Err(FailureKind::Network),
     });
     let pending = device.pending(NOW).unwrap();
-    assert_eq!(
-        pending.iter().map(|item| item.op_id).collect::<Vec<_>>(),
-        [poison]
-    );
+    assert_eq!(pending.iter().map(|item| item.op_id).collect::<Vec<_>>(), [poison]);
     assert_eq!(pending[0].reason.as_ref().unwrap().code, code::SERVER_FAULT);
     assert!(pending[0].retry_at.is_some_and(|at| at > NOW));
 }
 
 #[test]
 fn a_server_that_fails_on_everything_is_left_in_peace_and_nothing_counts_as_refused() {
-    for failure in [
-        problem(500, "internal"),
-        reply(413, "<html>too large</html>"),
-    ] {
+    for failure in [problem(500, "internal"), reply(413, "<html>too large</html>")] {
         let dir = TempDir::new().unwrap();
         let mut device = device(&dir);
         for miles in 1..=250 {
             capture(&mut device, miles);
         }
-        let pushes = talk(&mut device, HOUR_MS, |request| {
-            match request.path.as_str() {
-                "/v1/sync/push" => Ok(failure.clone()),
-                _ => Err(FailureKind::Network),
-            }
+        let pushes = talk(&mut device, HOUR_MS, |request| match request.path.as_str() {
+            "/v1/sync/push" => Ok(failure.clone()),
+            _ => Err(FailureKind::Network),
         });
         assert!(pushes < 120, "{pushes} requests in an hour");
         let status = device.status(NOW).unwrap();
@@ -286,12 +219,10 @@ fn what_times_out_is_tried_with_less() {
     for miles in 1..=200 {
         capture(&mut device, miles);
     }
-    talk(&mut device, HOUR_MS, |request| {
-        match request.path.as_str() {
-            "/v1/sync/push" if sent(request).len() > 20 => Err(FailureKind::Timeout),
-            "/v1/sync/push" => Ok(all_accepted(request)),
-            _ => Err(FailureKind::Network),
-        }
+    talk(&mut device, HOUR_MS, |request| match request.path.as_str() {
+        "/v1/sync/push" if sent(request).len() > 20 => Err(FailureKind::Timeout),
+        "/v1/sync/push" => Ok(all_accepted(request)),
+        _ => Err(FailureKind::Network),
     });
     assert!(device.pending(NOW).unwrap().is_empty());
 }
@@ -308,17 +239,7 @@ fn whatever_changes_is_told_to_live_queries() {
     assert!(device.take_changes().is_empty());
     let request = push(&mut device);
     device.take_changes();
-    answer(
-        &mut device,
-        &request,
-        vec![(
-            op,
-            Outcome::Accepted {
-                seq: 1,
-                flags: Vec::new(),
-            },
-        )],
-    );
+    answer(&mut device, &request, vec![(op, Outcome::Accepted { seq: 1, flags: Vec::new() })]);
     let changes = device.take_changes();
     for table in ["events", "pending", "status"] {
         assert!(changes.tables.contains(table), "{table}");
@@ -327,20 +248,13 @@ fn whatever_changes_is_told_to_live_queries() {
 
 fn sent(request: &Request) -> Vec<OpId> {
     use std::io::Read as _;
-    let gzipped = request
-        .headers
-        .contains(&("content-encoding", "gzip".to_string()));
+    let gzipped = request.headers.contains(&("content-encoding", "gzip".to_string()));
     let mut json = Vec::new();
     if gzipped {
-        flate2::read::GzDecoder::new(&request.body[..])
-            .read_to_end(&mut json)
-            .unwrap();
+        flate2::read::GzDecoder::new(&request.body[..]).read_to_end(&mut json).unwrap();
     } else {
         json.clone_from(&request.body);
     }
     let push: motomind_core::protocol::wire::PushRequest = serde_json::from_slice(&json).unwrap();
-    push.operations
-        .into_iter()
-        .map(|operation| operation.op_id)
-        .collect()
+    push.operations.into_iter().map(|operation| operation.op_id).collect()
 }

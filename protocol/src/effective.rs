@@ -44,11 +44,7 @@ mod tests {
     use super::*;
 
     fn member(id: u128, seq: u64, retracted: bool) -> Member {
-        Member {
-            event_id: EventId(Uuid::from_u128(id)),
-            seq,
-            retracted,
-        }
+        Member { event_id: EventId(Uuid::from_u128(id)), seq, retracted }
     }
 
     proptest! {

@@ -114,8 +114,7 @@ impl Event {
 
     /// Sets `payload.logged_by`, the one place that says who logged an event.
     pub fn set_logged_by(&mut self, user: UserId) {
-        self.payload
-            .insert("logged_by".into(), Value::String(user.to_string()));
+        self.payload.insert("logged_by".into(), Value::String(user.to_string()));
     }
 
     /// Reads an event from JSON; what does not fit is named field by field.
@@ -133,21 +132,10 @@ impl Event {
 /// Finds the fields that made an event unreadable, by trying each alone in an event that is whole.
 fn diagnose(value: &Value, whole_error: &str) -> Vec<Violation> {
     let Value::Object(given) = value else {
-        return vec![Violation::new(
-            "event",
-            code::WRONG_TYPE,
-            "an event is a JSON object",
-        )];
+        return vec![Violation::new("event", code::WRONG_TYPE, "an event is a JSON object")];
     };
     let day = NaiveDate::default();
-    let whole = Event::new(
-        EventId(Uuid::nil()),
-        VehicleId(Uuid::nil()),
-        "odometer",
-        0,
-        day,
-        "UTC",
-    );
+    let whole = Event::new(EventId(Uuid::nil()), VehicleId(Uuid::nil()), "odometer", 0, day, "UTC");
     let Ok(Value::Object(whole)) = serde_json::to_value(&whole) else {
         return vec![Violation::new("event", code::WRONG_TYPE, whole_error)];
     };

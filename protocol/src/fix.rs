@@ -139,18 +139,10 @@ impl Fix {
             let Some(value) = value else { return };
             if !value.is_finite() {
                 let message = format!("{field} must be a finite number");
-                out.push(Violation::new(
-                    format!("fix.{field}"),
-                    code::NOT_FINITE,
-                    message,
-                ));
+                out.push(Violation::new(format!("fix.{field}"), code::NOT_FINITE, message));
             } else if !(min..=max).contains(&value) {
                 let message = format!("{field} must be between {min} and {max}, got {value}");
-                out.push(Violation::new(
-                    format!("fix.{field}"),
-                    code::OUT_OF_RANGE,
-                    message,
-                ));
+                out.push(Violation::new(format!("fix.{field}"), code::OUT_OF_RANGE, message));
             }
         };
         range("latitude", Some(self.latitude), -90.0, 90.0);

@@ -86,18 +86,13 @@ impl Claims {
         else {
             return Err(BadToken("it does not have three parts".into()));
         };
-        let bytes = URL_SAFE_NO_PAD
-            .decode(claims)
-            .map_err(|error| BadToken(error.to_string()))?;
+        let bytes = URL_SAFE_NO_PAD.decode(claims).map_err(|error| BadToken(error.to_string()))?;
         serde_json::from_slice(&bytes).map_err(|error| BadToken(error.to_string()))
     }
 
     /// Whose token it is.
     #[must_use]
     pub fn identity(&self) -> Identity {
-        Identity {
-            tenant_id: self.app_metadata.tenant_id,
-            user_id: self.sub,
-        }
+        Identity { tenant_id: self.app_metadata.tenant_id, user_id: self.sub }
     }
 }

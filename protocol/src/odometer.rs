@@ -61,16 +61,10 @@ impl OutOfOrder {
     pub fn message(&self, miles: i64) -> String {
         match self {
             Self::BelowBefore(n) => {
-                format!(
-                    "{miles} is below the earlier reading of {}; amend one of them",
-                    n.miles
-                )
+                format!("{miles} is below the earlier reading of {}; amend one of them", n.miles)
             }
             Self::AboveAfter(n) => {
-                format!(
-                    "{miles} is above the later reading of {}; amend one of them",
-                    n.miles
-                )
+                format!("{miles} is above the later reading of {}; amend one of them", n.miles)
             }
         }
     }
@@ -96,11 +90,7 @@ impl Reading {
     }
 
     fn neighbour(&self) -> Neighbour {
-        Neighbour {
-            event_id: self.event_id,
-            miles: self.miles,
-            at: self.at,
-        }
+        Neighbour { event_id: self.event_id, miles: self.miles, at: self.at }
     }
 }
 
@@ -145,9 +135,7 @@ pub fn judge_removal(before: Option<&Reading>, after: Option<&Reading>) -> Resul
 /// # Errors
 /// The first contradiction.
 pub fn judge_timeline(readings: &[Reading]) -> Result<(), OutOfOrder> {
-    readings
-        .windows(2)
-        .try_for_each(|pair| judge(&pair[1], Some(&pair[0]), None))
+    readings.windows(2).try_for_each(|pair| judge(&pair[1], Some(&pair[0]), None))
 }
 
 /// Whether the event states openly that the rule does not bind it: `correction: true` with
@@ -182,22 +170,13 @@ mod tests {
     use super::*;
 
     fn reading(at: i64, seq: u64, miles: i64, starts_segment: bool) -> Reading {
-        Reading {
-            event_id: EventId(Uuid::from_u128(seq.into())),
-            at,
-            seq,
-            miles,
-            starts_segment,
-        }
+        Reading { event_id: EventId(Uuid::from_u128(seq.into())), at, seq, miles, starts_segment }
     }
 
     #[test]
     fn a_back_dated_receipt_fits_in_its_place() {
         let (a, b) = (reading(1, 1, 100, false), reading(9, 2, 200, false));
-        assert_eq!(
-            judge(&reading(5, 3, 150, false), Some(&a), Some(&b)),
-            Ok(())
-        );
+        assert_eq!(judge(&reading(5, 3, 150, false), Some(&a), Some(&b)), Ok(()));
         let low = judge(&reading(5, 3, 99, false), Some(&a), Some(&b));
         assert_eq!(low.map_err(|e| e.neighbour().event_id), Err(a.event_id));
         let high = judge(&reading(5, 3, 201, false), Some(&a), Some(&b));
@@ -211,10 +190,7 @@ mod tests {
         let next = reading(9, 3, 40, false);
         assert_eq!(judge(&fresh, Some(&old), None), Ok(()));
         assert_eq!(judge(&next, Some(&fresh), None), Ok(()));
-        assert_eq!(
-            judge(&reading(3, 4, 95_000, false), Some(&old), Some(&fresh)),
-            Ok(())
-        );
+        assert_eq!(judge(&reading(3, 4, 95_000, false), Some(&old), Some(&fresh)), Ok(()));
         assert!(judge_removal(Some(&old), Some(&next)).is_err());
     }
 

@@ -179,11 +179,7 @@ impl Operation {
             return Err(SealError::TooLarge { bytes: text.len() });
         }
         let hash = Hash::of(text.as_bytes());
-        Ok(SealedOperation {
-            op_id: self.op_id,
-            hash,
-            text,
-        })
+        Ok(SealedOperation { op_id: self.op_id, hash, text })
     }
 
     /// The event, where the body is one.
@@ -219,22 +215,14 @@ impl SealedOperation {
             return one("text", code::TOO_LARGE, message);
         }
         if Hash::of(self.text.as_bytes()) != self.hash {
-            return one(
-                "hash",
-                code::HASH_MISMATCH,
-                "the text does not have this hash".into(),
-            );
+            return one("hash", code::HASH_MISMATCH, "the text does not have this hash".into());
         }
         let operation: Operation = match serde_json::from_str(&self.text) {
             Ok(operation) => operation,
             Err(error) => return one("text", code::MALFORMED, error.to_string()),
         };
         if operation.op_id != self.op_id {
-            return one(
-                "op_id",
-                code::ID_MISMATCH,
-                "op_id differs from the sealed one".into(),
-            );
+            return one("op_id", code::ID_MISMATCH, "op_id differs from the sealed one".into());
         }
         if operation.device_seq == 0 {
             return one("device_seq", code::OUT_OF_RANGE, "device_seq counts from 1".into());
@@ -243,18 +231,14 @@ impl SealedOperation {
             // An event that does not fit the envelope falls through to `Other`; say what is wrong.
             Body::Other(ref value) => match value.get("event").map(Event::from_value) {
                 Some(Err(violations)) => Err(violations),
-                Some(Ok(_)) => one(
-                    "body",
-                    code::MALFORMED,
-                    "a body is of one kind and has one key".into(),
-                ),
+                Some(Ok(_)) => {
+                    one("body", code::MALFORMED, "a body is of one kind and has one key".into())
+                }
                 None => Ok(operation),
             },
-            Body::Event(ref event) if event.id != EventId::from(operation.op_id) => one(
-                "id",
-                code::ID_MISMATCH,
-                "an event's id is its operation's id".into(),
-            ),
+            Body::Event(ref event) if event.id != EventId::from(operation.op_id) => {
+                one("id", code::ID_MISMATCH, "an event's id is its operation's id".into())
+            }
             Body::Event(ref event) if event.vehicle_id.0 != operation.lane => {
                 one("lane", code::ID_MISMATCH, "an event's lane is its vehicle".into())
             }

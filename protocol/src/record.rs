@@ -67,16 +67,12 @@ impl Vehicle {
             return nickname;
         }
         let year = self.year.map(|year| year.to_string());
-        let parts: Vec<String> = [year, text(&self.make), text(&self.model)]
-            .into_iter()
-            .flatten()
-            .collect();
+        let parts: Vec<String> =
+            [year, text(&self.make), text(&self.model)].into_iter().flatten().collect();
         if !parts.is_empty() {
             return parts.join(" ");
         }
-        text(&self.license_plate)
-            .or(text(&self.vin))
-            .unwrap_or_else(|| self.id.to_string())
+        text(&self.license_plate).or(text(&self.vin)).unwrap_or_else(|| self.id.to_string())
     }
 }
 

@@ -85,10 +85,7 @@ pub const TYPES: &[TypeSpec] = &[
         required: &[&["miles"]],
         keys: &[
             key("display_type", Form::Choice(&["digital", "analog", "lcd"])),
-            key(
-                "reading_quality",
-                Form::Choice(&["clear", "blurry", "partial"]),
-            ),
+            key("reading_quality", Form::Choice(&["clear", "blurry", "partial"])),
             key("original_value", Form::Number(0.0, 1e8)),
             key("original_unit", Form::Choice(&["mi", "km"])),
         ],
@@ -138,10 +135,7 @@ pub const TYPES: &[TypeSpec] = &[
             key("severity", Form::Choice(&["minor", "moderate", "major"])),
             key("location_on_vehicle", Form::Line),
             key("estimated_cost_minor", MONEY),
-            key(
-                "repair_status",
-                Form::Choice(&["pending", "in_progress", "completed"]),
-            ),
+            key("repair_status", Form::Choice(&["pending", "in_progress", "completed"])),
             key("insurance_claim", Form::Bool),
             key("police_report_number", Form::Line),
         ],
@@ -185,11 +179,7 @@ pub const TYPES: &[TypeSpec] = &[
         name: "reminder",
         aliases: &[],
         required: &[&["kind"]],
-        keys: &[
-            key("kind", Form::Line),
-            key("due_date", Form::Date),
-            key("due_miles", MILES),
-        ],
+        keys: &[key("kind", Form::Line), key("due_date", Form::Date), key("due_miles", MILES)],
     },
     TypeSpec {
         name: "dashboard_snapshot",
@@ -220,10 +210,7 @@ pub const TYPES: &[TypeSpec] = &[
         required: &[&["warning_lights"]],
         keys: &[
             key("warning_lights", Form::Lines),
-            key(
-                "severity",
-                Form::Choice(&["low", "medium", "high", "critical"]),
-            ),
+            key("severity", Form::Choice(&["low", "medium", "high", "critical"])),
             key("error_codes", Form::Lines),
             key("resolved", Form::Bool),
         ],
@@ -243,10 +230,7 @@ pub const TYPES: &[TypeSpec] = &[
         aliases: &[],
         required: &[],
         keys: &[
-            key(
-                "trip_type",
-                Form::Choice(&["business", "personal", "commute"]),
-            ),
+            key("trip_type", Form::Choice(&["business", "personal", "commute"])),
             key("destination", Form::Line),
             key("purpose", Form::Line),
             key("distance_miles", Form::Number(0.0, 1e6)),
@@ -316,18 +300,11 @@ pub const TYPES: &[TypeSpec] = &[
             key("next_wash_date", Form::Date),
         ],
     },
-    TypeSpec {
-        name: RETRACTION,
-        aliases: &[],
-        required: &[&["corrects"]],
-        keys: &[],
-    },
+    TypeSpec { name: RETRACTION, aliases: &[], required: &[&["corrects"]], keys: &[] },
 ];
 
 /// The spec of a type by its name or an alias.
 #[must_use]
 pub fn find(kind: &str) -> Option<&'static TypeSpec> {
-    TYPES
-        .iter()
-        .find(|spec| spec.name == kind || spec.aliases.contains(&kind))
+    TYPES.iter().find(|spec| spec.name == kind || spec.aliases.contains(&kind))
 }

@@ -55,11 +55,7 @@ fn envelope(event: &Event, out: &mut Vec<Violation>) {
     }
     let days = NaiveDate::from_ymd_opt(1899, 12, 31)..=NaiveDate::from_ymd_opt(9999, 12, 31);
     if !days.contains(&Some(event.date)) {
-        bad(
-            "date",
-            code::OUT_OF_RANGE,
-            "date must lie between 1900 and 9999".into(),
-        );
+        bad("date", code::OUT_OF_RANGE, "date must lie between 1900 and 9999".into());
     }
     let zone_chars = |c: char| c.is_ascii_alphanumeric() || "/_+-".contains(c);
     if event.timezone.is_empty()
@@ -69,20 +65,10 @@ fn envelope(event: &Event, out: &mut Vec<Violation>) {
         let message = "timezone must be an IANA name such as America/Denver";
         bad("timezone", code::BAD_FORMAT, message.into());
     }
-    if event
-        .miles
-        .is_some_and(|miles| !(0..=MILES_MAX).contains(&miles))
-    {
-        bad(
-            "miles",
-            code::OUT_OF_RANGE,
-            format!("miles must be between 0 and {MILES_MAX}"),
-        );
+    if event.miles.is_some_and(|miles| !(0..=MILES_MAX).contains(&miles)) {
+        bad("miles", code::OUT_OF_RANGE, format!("miles must be between 0 and {MILES_MAX}"));
     }
-    if event
-        .total_minor
-        .is_some_and(|total| !(0..=AMOUNT_MINOR_MAX).contains(&total))
-    {
+    if event.total_minor.is_some_and(|total| !(0..=AMOUNT_MINOR_MAX).contains(&total)) {
         let message = format!("total_minor must be between 0 and {AMOUNT_MINOR_MAX}");
         bad("total_minor", code::OUT_OF_RANGE, message);
     }
@@ -98,11 +84,7 @@ fn envelope(event: &Event, out: &mut Vec<Violation>) {
         ("reason", &event.reason, REASON_CHARS_MAX),
     ] {
         if text.as_ref().is_some_and(|text| text.chars().count() > max) {
-            bad(
-                field,
-                code::TOO_LONG,
-                format!("{field} may have at most {max} characters"),
-            );
+            bad(field, code::TOO_LONG, format!("{field} may have at most {max} characters"));
         }
     }
     if let Some(fix) = &event.fix {
@@ -115,28 +97,17 @@ fn required(event: &Event, spec: &TypeSpec, out: &mut Vec<Violation>) {
         "miles" => event.miles.is_some(),
         "total_minor" => event.total_minor.is_some(),
         "corrects" => event.corrects.is_some(),
-        "photos" => event
-            .payload
-            .get("photos")
-            .is_some_and(|list| *list != Value::Array(vec![])),
+        "photos" => event.payload.get("photos").is_some_and(|list| *list != Value::Array(vec![])),
         key => event.payload.get(key).is_some_and(|value| match value {
             Value::Null => false,
             Value::String(text) => !text.trim().is_empty(),
             _ => true,
         }),
     };
-    for group in spec
-        .required
-        .iter()
-        .filter(|group| !group.iter().any(|name| present(name)))
-    {
+    for group in spec.required.iter().filter(|group| !group.iter().any(|name| present(name))) {
         let row = ["miles", "total_minor", "corrects"];
         let path = |name: &str| {
-            if row.contains(&name) {
-                name.to_string()
-            } else {
-                format!("payload.{name}")
-            }
+            if row.contains(&name) { name.to_string() } else { format!("payload.{name}") }
         };
         let paths: Vec<String> = group.iter().map(|name| path(name)).collect();
         let message = match paths.as_slice() {
@@ -179,35 +150,23 @@ fn fits(form: Form, value: &Value) -> Result<(), Misfit> {
         Form::Integer(min, max) => match value.as_i64() {
             Some(number) if (min..=max).contains(&number) => Ok(()),
             None if !value.is_u64() => Err((code::WRONG_TYPE, "must be a whole number".into())),
-            _ => Err((
-                code::OUT_OF_RANGE,
-                format!("must be between {min} and {max}"),
-            )),
+            _ => Err((code::OUT_OF_RANGE, format!("must be between {min} and {max}"))),
         },
         Form::Number(min, max) => {
             let number = number(value)?;
             if (min..=max).contains(&number) {
                 return Ok(());
             }
-            Err((
-                code::OUT_OF_RANGE,
-                format!("must be between {min} and {max}"),
-            ))
+            Err((code::OUT_OF_RANGE, format!("must be between {min} and {max}")))
         }
         Form::Positive(max, decimals) => {
             let number = number(value)?;
             if !(number > 0.0 && number <= max) {
-                return Err((
-                    code::OUT_OF_RANGE,
-                    format!("must be above 0 and at most {max}"),
-                ));
+                return Err((code::OUT_OF_RANGE, format!("must be above 0 and at most {max}")));
             }
             let scaled = number * 10_f64.powi(i32::try_from(decimals).unwrap_or(0));
             if (scaled - scaled.round()).abs() > 1e-6 * scaled.max(1.0) {
-                return Err((
-                    code::TOO_PRECISE,
-                    format!("has at most {decimals} decimals"),
-                ));
+                return Err((code::TOO_PRECISE, format!("has at most {decimals} decimals")));
             }
             Ok(())
         }
@@ -215,10 +174,7 @@ fn fits(form: Form, value: &Value) -> Result<(), Misfit> {
         Form::Text => text(value, TEXT_CHARS_MAX).map(drop),
         Form::Choice(words) => match value.as_str() {
             Some(word) if words.contains(&word) => Ok(()),
-            Some(_) => Err((
-                code::NOT_A_CHOICE,
-                format!("must be one of {}", words.join(", ")),
-            )),
+            Some(_) => Err((code::NOT_A_CHOICE, format!("must be one of {}", words.join(", ")))),
             None => Err((code::WRONG_TYPE, "must be a text".into())),
         },
         Form::Bool if value.is_boolean() => Ok(()),
@@ -231,9 +187,9 @@ fn fits(form: Form, value: &Value) -> Result<(), Misfit> {
                 _ => Err((code::BAD_FORMAT, "must be a day, YYYY-MM-DD".into())),
             }
         }
-        Form::Lines => list(value)?
-            .iter()
-            .try_for_each(|entry| text(entry, LINE_CHARS_MAX).map(drop)),
+        Form::Lines => {
+            list(value)?.iter().try_for_each(|entry| text(entry, LINE_CHARS_MAX).map(drop))
+        }
         Form::Objects if list(value)?.iter().all(Value::is_object) => Ok(()),
         Form::Objects => Err((code::WRONG_TYPE, "must be a list of objects".into())),
         Form::Object if value.is_object() => Ok(()),
@@ -244,38 +200,25 @@ fn fits(form: Form, value: &Value) -> Result<(), Misfit> {
 
 fn wheels(value: &Value, min: f64, max: f64) -> Result<(), Misfit> {
     let Some(wheels) = value.as_object() else {
-        return Err((
-            code::WRONG_TYPE,
-            "must be an object from wheel to number".into(),
-        ));
+        return Err((code::WRONG_TYPE, "must be an object from wheel to number".into()));
     };
-    if !["fl", "fr", "rl", "rr"]
-        .iter()
-        .any(|wheel| wheels.contains_key(*wheel))
-    {
+    if !["fl", "fr", "rl", "rr"].iter().any(|wheel| wheels.contains_key(*wheel)) {
         return Err((code::MISSING, "needs at least one of fl, fr, rl, rr".into()));
     }
     for (wheel, reading) in wheels {
         if !(min..=max).contains(&number(reading)?) {
-            return Err((
-                code::OUT_OF_RANGE,
-                format!(".{wheel} must be between {min} and {max}"),
-            ));
+            return Err((code::OUT_OF_RANGE, format!(".{wheel} must be between {min} and {max}")));
         }
     }
     Ok(())
 }
 
 fn number(value: &Value) -> Result<f64, Misfit> {
-    value
-        .as_f64()
-        .ok_or((code::WRONG_TYPE, "must be a number".into()))
+    value.as_f64().ok_or((code::WRONG_TYPE, "must be a number".into()))
 }
 
 fn text(value: &Value, max: usize) -> Result<&str, Misfit> {
-    let text = value
-        .as_str()
-        .ok_or((code::WRONG_TYPE, "must be a text".to_string()))?;
+    let text = value.as_str().ok_or((code::WRONG_TYPE, "must be a text".to_string()))?;
     if text.chars().count() > max {
         return Err((code::TOO_LONG, format!("may have at most {max} characters")));
     }
@@ -283,14 +226,9 @@ fn text(value: &Value, max: usize) -> Result<&str, Misfit> {
 }
 
 fn list(value: &Value) -> Result<&Vec<Value>, Misfit> {
-    let list = value
-        .as_array()
-        .ok_or((code::WRONG_TYPE, "must be a list".to_string()))?;
+    let list = value.as_array().ok_or((code::WRONG_TYPE, "must be a list".to_string()))?;
     if list.len() > LIST_ENTRIES_MAX {
-        return Err((
-            code::TOO_LONG,
-            format!("may have at most {LIST_ENTRIES_MAX} entries"),
-        ));
+        return Err((code::TOO_LONG, format!("may have at most {LIST_ENTRIES_MAX} entries")));
     }
     Ok(list)
 }
@@ -316,11 +254,7 @@ pub fn warnings(event: &Event, around: &Surroundings<'_>) -> Vec<Warning> {
     let (low, high) = PRICE_PER_GALLON_USUAL;
     if number("price_per_gallon").is_some_and(|price| !(low..=high).contains(&price)) {
         let message = format!("price per gallon is usually between {low:.2} and {high:.2}");
-        out.push(Warning::new(
-            "payload.price_per_gallon",
-            "unusual_price",
-            message,
-        ));
+        out.push(Warning::new("payload.price_per_gallon", "unusual_price", message));
     }
     if let (Some(miles), Some((at, before))) = (event.miles, around.reading_before) {
         let driven = miles.saturating_sub(before);
@@ -334,11 +268,7 @@ pub fn warnings(event: &Event, around: &Surroundings<'_>) -> Vec<Warning> {
             out.push(Warning::new("miles", "fast_driving", message));
         }
     }
-    if around
-        .nearby
-        .iter()
-        .any(|other| probable_duplicate(event, other))
-    {
+    if around.nearby.iter().any(|other| probable_duplicate(event, other)) {
         let message = "the same was logged within five minutes".to_string();
         out.push(Warning::new("event", "probable_duplicate", message));
     }

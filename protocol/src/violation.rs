@@ -20,11 +20,7 @@ impl Violation {
         code: impl Into<String>,
         message: impl Into<String>,
     ) -> Self {
-        Self {
-            field: field.into(),
-            code: code.into(),
-            message: message.into(),
-        }
+        Self { field: field.into(), code: code.into(), message: message.into() }
     }
 }
 
@@ -41,11 +37,7 @@ pub struct Warning {
 
 impl Warning {
     pub(crate) fn new(field: &str, code: &str, message: String) -> Self {
-        Self {
-            field: field.into(),
-            code: code.into(),
-            message,
-        }
+        Self { field: field.into(), code: code.into(), message }
     }
 }
 

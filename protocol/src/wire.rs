@@ -130,21 +130,10 @@ impl From<Vec<Violation>> for Rejection {
     /// The first violation gives code, field and message; all are listed when there are several.
     fn from(violations: Vec<Violation>) -> Self {
         let first = violations.first().cloned().unwrap_or_else(|| {
-            Violation::new(
-                "text",
-                crate::code::MALFORMED,
-                "the operation cannot be read",
-            )
+            Violation::new("text", crate::code::MALFORMED, "the operation cannot be read")
         });
-        let violations = if violations.len() > 1 {
-            violations
-        } else {
-            Vec::new()
-        };
-        Self {
-            violations,
-            ..Self::new(first.code, first.message).field(first.field)
-        }
+        let violations = if violations.len() > 1 { violations } else { Vec::new() };
+        Self { violations, ..Self::new(first.code, first.message).field(first.field) }
     }
 }
 
@@ -224,16 +213,11 @@ impl<'de> Deserialize<'de> for Change {
             }
             _ => {
                 entry.rest.insert("kind".into(), Value::String(entry.kind));
-                entry
-                    .rest
-                    .extend(entry.data.map(|data| ("data".into(), data)));
+                entry.rest.extend(entry.data.map(|data| ("data".into(), data)));
                 ChangeKind::Other(entry.rest)
             }
         };
-        Ok(Self {
-            seq: entry.seq,
-            what,
-        })
+        Ok(Self { seq: entry.seq, what })
     }
 }
 
@@ -265,6 +249,9 @@ pub struct Poke {
     /// The tenant's newest sequence.
     pub head: u64,
 }
+
+/// Request header that names the device, so that a revoked one is told on every way.
+pub const DEVICE_HEADER: &str = "motomind-device";
 
 /// Headers that come with each piece of `GET /v1/sync/snapshot`.
 pub mod snapshot_header {
@@ -307,9 +294,9 @@ pub mod problem {
     pub const DEVICE_REVOKED: &str = "device_revoked";
     /// The request as a whole cannot be read. 400.
     pub const MALFORMED: &str = "malformed";
-    /// The cursor is not one of this tenant's; start again from a snapshot. 400.
+    /// The cursor is not one of this tenant's; start again from the log's beginning. 400.
     pub const BAD_CURSOR: &str = "bad_cursor";
-    /// The log before the cursor is gone or was replaced; start again from a snapshot. 409.
+    /// The log before the cursor is gone or was replaced; start again from its beginning. 409.
     pub const RESNAPSHOT: &str = "resnapshot";
     /// The body is over a limit. 413.
     pub const TOO_LARGE: &str = "too_large";

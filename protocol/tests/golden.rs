@@ -50,11 +50,7 @@ fn every_message_reads_and_writes_as_its_file() {
     for Example { name, text, check } in examples() {
         let file = golden(name);
         let from_rust: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(
-            value(name),
-            from_rust,
-            "{name}.json is not what the Rust value writes"
-        );
+        assert_eq!(value(name), from_rust, "{name}.json is not what the Rust value writes");
         if let Err(message) = check(&file) {
             panic!("{name}.json: {message}");
         }
@@ -63,30 +59,21 @@ fn every_message_reads_and_writes_as_its_file() {
 
 #[test]
 fn there_is_a_file_for_every_example_and_none_besides() {
-    let expected: BTreeSet<String> = examples()
-        .iter()
-        .map(|e| format!("{}.json", e.name))
-        .collect();
+    let expected: BTreeSet<String> =
+        examples().iter().map(|e| format!("{}.json", e.name)).collect();
     let found: BTreeSet<String> = std::fs::read_dir(directory())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     assert_eq!(found, expected);
     for spec in TYPES {
-        assert!(
-            expected.contains(&format!("event_{}.json", spec.name)),
-            "{}",
-            spec.name
-        );
+        assert!(expected.contains(&format!("event_{}.json", spec.name)), "{}", spec.name);
     }
 }
 
 #[test]
 fn every_event_in_the_files_is_valid() {
-    for example in examples()
-        .iter()
-        .filter(|example| example.name.starts_with("event_"))
-    {
+    for example in examples().iter().filter(|example| example.name.starts_with("event_")) {
         if example.name.starts_with("event_record") {
             continue;
         }
@@ -104,17 +91,11 @@ fn a_sealed_operation_is_its_bytes() {
     let opened: Vec<Operation> = chain.iter().map(|sealed| sealed.open().unwrap()).collect();
     assert_eq!(verify_chain(Hash::ZERO, &chain), Ok(chain[2].hash));
     assert_eq!(opened[1].supersedes, [opened[0].op_id]);
-    assert_eq!(
-        opened[0].seal().unwrap(),
-        chain[0],
-        "sealing is deterministic"
-    );
+    assert_eq!(opened[0].seal().unwrap(), chain[0], "sealing is deterministic");
     for at in [0, 40, chain[0].text.len() - 1] {
         let mut flipped = chain[0].clone();
         let byte = flipped.text.as_bytes()[at];
-        flipped
-            .text
-            .replace_range(at..=at, if byte == b'x' { "y" } else { "x" });
+        flipped.text.replace_range(at..=at, if byte == b'x' { "y" } else { "x" });
         assert_eq!(flipped.open().unwrap_err()[0].code, code::HASH_MISMATCH);
     }
     let push = value("push_request");
@@ -125,17 +106,11 @@ fn a_sealed_operation_is_its_bytes() {
 fn a_page_has_the_digest_of_its_bytes() {
     let page: PullResponse = serde_json::from_str(&golden("pull_response")).unwrap();
     assert_eq!(page.digest, page_digest(&page.changes));
-    let changes: Vec<Change> = page
-        .changes
-        .iter()
-        .map(|raw| serde_json::from_str(raw.get()).unwrap())
-        .collect();
+    let changes: Vec<Change> =
+        page.changes.iter().map(|raw| serde_json::from_str(raw.get()).unwrap()).collect();
     let seqs: Vec<u64> = changes.iter().map(|change| change.seq).collect();
     assert_eq!(seqs, [41, 42, 43, 44, 45]);
-    assert!(
-        matches!(changes[4].what, ChangeKind::Other(_)),
-        "a newer server's"
-    );
+    assert!(matches!(changes[4].what, ChangeKind::Other(_)), "a newer server's");
     let empty: PullResponse = serde_json::from_str(&golden("pull_response_empty")).unwrap();
     assert_eq!(empty.digest, page_digest(&[]));
 }
@@ -174,32 +149,16 @@ fn unknown_keys_survive_wherever_facts_rest() {
         serde_json::from_value::<FixAbsence>(json!("jammed")).unwrap(),
         FixAbsence::Other("jammed".into())
     );
-    assert_eq!(
-        serde_json::from_value::<Flag>(json!("odd")).unwrap(),
-        Flag::Other("odd".into())
-    );
+    assert_eq!(serde_json::from_value::<Flag>(json!("odd")).unwrap(), Flag::Other("odd".into()));
 }
 
 #[test]
 fn unknown_keys_of_messages_are_passed_over() {
-    for name in [
-        "push_request",
-        "push_response",
-        "pull_response",
-        "poke",
-        "problem",
-        "claims",
-    ] {
+    for name in ["push_request", "push_response", "pull_response", "poke", "problem", "claims"] {
         let newer = golden(name).replacen('{', "{\"from_the_future\":{\"a\":1},", 1);
-        let example = examples()
-            .into_iter()
-            .find(|example| example.name == name)
-            .unwrap();
+        let example = examples().into_iter().find(|example| example.name == name).unwrap();
         // The check compares with the Rust value, which has no such key.
-        assert_eq!(
-            (example.check)(&newer),
-            Err("writes other JSON than it was read from".into())
-        );
+        assert_eq!((example.check)(&newer), Err("writes other JSON than it was read from".into()));
     }
 }
 
@@ -228,11 +187,7 @@ fn an_unknown_body_is_opened_and_kept() {
     ] {
         operation["body"] = body;
         let text = operation.to_string();
-        let sealed = SealedOperation {
-            op_id: read.op_id,
-            hash: Hash::of(text.as_bytes()),
-            text,
-        };
+        let sealed = SealedOperation { op_id: read.op_id, hash: Hash::of(text.as_bytes()), text };
         assert_eq!(sealed.open().unwrap_err()[0].code, code);
     }
 }
@@ -244,10 +199,7 @@ fn an_unknown_outcome_leaves_the_others_readable() {
         json!({"op_id": reply["outcomes"][0]["op_id"], "outcome": "deferred", "until": 5});
     let reply: PushResponse = serde_json::from_value(reply).unwrap();
     assert_eq!(reply.outcomes[0].outcome, Outcome::Unknown);
-    assert!(matches!(
-        reply.outcomes[1].outcome,
-        Outcome::Accepted { .. }
-    ));
+    assert!(matches!(reply.outcomes[1].outcome, Outcome::Accepted { .. }));
     assert!(reply.outcomes[0].op_id.is_some());
 }
 
@@ -264,23 +216,13 @@ fn a_known_change_that_does_not_fit_is_an_error_and_an_unknown_one_is_not() {
         json!({"seq": -1, "kind": "event", "data": {}}),
         json!({"seq": 5, "data": {}}),
     ] {
-        assert!(
-            serde_json::from_value::<Change>(broken.clone()).is_err(),
-            "{broken}"
-        );
+        assert!(serde_json::from_value::<Change>(broken.clone()).is_err(), "{broken}");
     }
 }
 
 #[test]
 fn states_have_one_name_in_the_database_and_on_the_wire() {
-    for name in [
-        "queued",
-        "sending",
-        "accepted",
-        "rejected",
-        "waiting",
-        "superseded",
-    ] {
+    for name in ["queued", "sending", "accepted", "rejected", "waiting", "superseded"] {
         let state: OpState = serde_json::from_value(json!(name)).unwrap();
         assert_eq!((state.as_str(), name.parse()), (name, Ok(state)));
     }

@@ -13,14 +13,7 @@ use uuid::Uuid;
 fn event(kind: &str) -> Event {
     let day = NaiveDate::from_ymd_opt(2024, 5, 2).unwrap();
     let id = EventId(Uuid::from_u128(7));
-    Event::new(
-        id,
-        VehicleId(Uuid::from_u128(1)),
-        kind,
-        1_714_670_000_000,
-        day,
-        "America/Denver",
-    )
+    Event::new(id, VehicleId(Uuid::from_u128(1)), kind, 1_714_670_000_000, day, "America/Denver")
 }
 
 /// The smallest valid event of each type, as JSON: patched by the tests below.
@@ -81,10 +74,7 @@ fn the_smallest_event_of_every_type_and_alias_is_valid() {
             let mut value = smallest(spec.name);
             value["type"] = json!(alias);
             assert_eq!(verdict(&value), [], "{alias}");
-            assert_eq!(
-                Event::from_value(&value).unwrap().canonical_type(),
-                spec.name
-            );
+            assert_eq!(Event::from_value(&value).unwrap().canonical_type(), spec.name);
         }
     }
 }
@@ -93,17 +83,11 @@ fn the_smallest_event_of_every_type_and_alias_is_valid() {
 fn every_required_group_is_asked_for() {
     let row = ["miles", "total_minor", "corrects"];
     for spec in TYPES {
-        let mut value = with(
-            spec.name,
-            json!({"miles": null, "total_minor": null, "corrects": null}),
-        );
+        let mut value =
+            with(spec.name, json!({"miles": null, "total_minor": null, "corrects": null}));
         value["payload"] = json!({});
         let path = |name: &str| {
-            if row.contains(&name) {
-                name.into()
-            } else {
-                format!("payload.{name}")
-            }
+            if row.contains(&name) { name.into() } else { format!("payload.{name}") }
         };
         let missing = |group: &&[&str]| (path(group[0]), code::MISSING.to_string());
         let expected: Vec<(String, String)> = spec.required.iter().map(missing).collect();
@@ -115,24 +99,12 @@ fn every_required_group_is_asked_for() {
 fn every_member_of_a_group_fulfils_it() {
     let damage = |payload: Value| verdict(&with("damage", json!({ "payload": payload })));
     assert_eq!(damage(json!({"photos": ["a1"]})), []);
-    assert_eq!(
-        damage(json!({"photos": []})),
-        one("payload.description", code::MISSING)
-    );
-    assert_eq!(
-        damage(json!({"description": "  "})),
-        one("payload.description", code::MISSING)
-    );
-    assert_eq!(
-        verdict(&with("fuel", json!({"payload": {}, "total_minor": 0}))),
-        []
-    );
+    assert_eq!(damage(json!({"photos": []})), one("payload.description", code::MISSING));
+    assert_eq!(damage(json!({"description": "  "})), one("payload.description", code::MISSING));
+    assert_eq!(verdict(&with("fuel", json!({"payload": {}, "total_minor": 0}))), []);
     let null = verdict(&with("fuel", json!({"payload": {"gallons": null}})));
     assert_eq!(null.len(), 2, "missing, and of the wrong type");
-    let typed = with(
-        "inspection",
-        json!({"payload": {"inspection_type": "annual"}}),
-    );
+    let typed = with("inspection", json!({"payload": {"inspection_type": "annual"}}));
     assert_eq!(verdict(&typed), []);
     for reading in [
         json!({"odometer_miles": 0}),
@@ -143,16 +115,10 @@ fn every_member_of_a_group_fulfils_it() {
         json!({"trip_a_miles": 0.0}),
         json!({"trip_b_miles": 0.0}),
     ] {
-        let value = with(
-            "dashboard_snapshot",
-            json!({"miles": null, "payload": reading}),
-        );
+        let value = with("dashboard_snapshot", json!({"miles": null, "payload": reading}));
         assert_eq!(verdict(&value), []);
     }
-    assert_eq!(
-        verdict(&with("tire", json!({"payload": {"pressures": {"rr": 0}}}))),
-        []
-    );
+    assert_eq!(verdict(&with("tire", json!({"payload": {"pressures": {"rr": 0}}}))), []);
 }
 
 /// Values that break a form, each with the code that it earns.
@@ -191,15 +157,10 @@ fn misfits(form: Form) -> Vec<(Value, &'static str)> {
             (json!(5), WRONG_TYPE),
             (json!({}), WRONG_TYPE),
         ],
-        Form::Text => vec![
-            (json!("x".repeat(10_001)), TOO_LONG),
-            (json!(["a"]), WRONG_TYPE),
-        ],
-        Form::Choice(_) => vec![
-            (json!("nope"), NOT_A_CHOICE),
-            (json!(""), NOT_A_CHOICE),
-            (json!(1), WRONG_TYPE),
-        ],
+        Form::Text => vec![(json!("x".repeat(10_001)), TOO_LONG), (json!(["a"]), WRONG_TYPE)],
+        Form::Choice(_) => {
+            vec![(json!("nope"), NOT_A_CHOICE), (json!(""), NOT_A_CHOICE), (json!(1), WRONG_TYPE)]
+        }
         Form::Bool => vec![(json!("true"), WRONG_TYPE), (json!(1), WRONG_TYPE)],
         Form::Date => vec![
             (json!("2024-02-30"), BAD_FORMAT),
@@ -244,10 +205,7 @@ fn edges(form: Form) -> Vec<Value> {
         Form::Bool => vec![json!(true), json!(false)],
         Form::Date => vec![json!("2024-02-29"), json!("1900-01-01")],
         Form::Lines => vec![json!(["x"]), json!(vec!["x"; 500])],
-        Form::Objects => vec![
-            json!([]),
-            json!([{"description": "filter", "amount_minor": 0}]),
-        ],
+        Form::Objects => vec![json!([]), json!([{"description": "filter", "amount_minor": 0}])],
         Form::Object => vec![json!({}), json!({"a": [1, {"b": null}]})],
         Form::Wheels(min, max) => vec![json!({"fl": min, "rr": max}), json!({"rl": 5, "spare": 6})],
     }
@@ -284,90 +242,34 @@ fn the_envelope_is_held_to_its_ranges() {
     for (patch, field, code) in [
         (json!({"miles": -1}), "miles", code::OUT_OF_RANGE),
         (json!({"miles": 10_000_000}), "miles", code::OUT_OF_RANGE),
-        (
-            json!({"total_minor": -1}),
-            "total_minor",
-            code::OUT_OF_RANGE,
-        ),
-        (
-            json!({"total_minor": 1_000_000_000_001_i64}),
-            "total_minor",
-            code::OUT_OF_RANGE,
-        ),
+        (json!({"total_minor": -1}), "total_minor", code::OUT_OF_RANGE),
+        (json!({"total_minor": 1_000_000_000_001_i64}), "total_minor", code::OUT_OF_RANGE),
         (json!({"currency": "usd"}), "currency", code::BAD_FORMAT),
         (json!({"currency": "US"}), "currency", code::BAD_FORMAT),
         (json!({"currency": "€"}), "currency", code::BAD_FORMAT),
         (json!({"timezone": ""}), "timezone", code::BAD_FORMAT),
-        (
-            json!({"timezone": "America/Denver\u{0}"}),
-            "timezone",
-            code::BAD_FORMAT,
-        ),
-        (
-            json!({"timezone": "x".repeat(65)}),
-            "timezone",
-            code::BAD_FORMAT,
-        ),
+        (json!({"timezone": "America/Denver\u{0}"}), "timezone", code::BAD_FORMAT),
+        (json!({"timezone": "x".repeat(65)}), "timezone", code::BAD_FORMAT),
         (json!({"type": ""}), "type", code::MISSING),
         (json!({"type": "x".repeat(65)}), "type", code::TOO_LONG),
         (json!({"type": "odo\u{0}meter"}), "type", code::BAD_FORMAT),
         (json!({"vendor": "x".repeat(501)}), "vendor", code::TOO_LONG),
-        (
-            json!({"notes": "x".repeat(10_001)}),
-            "notes",
-            code::TOO_LONG,
-        ),
-        (
-            json!({"reason": "x".repeat(1_001)}),
-            "reason",
-            code::TOO_LONG,
-        ),
-        (
-            json!({"occurred_at": -2_208_988_800_001_i64}),
-            "occurred_at",
-            code::OUT_OF_RANGE,
-        ),
-        (
-            json!({"occurred_at": 253_402_300_800_000_i64}),
-            "occurred_at",
-            code::OUT_OF_RANGE,
-        ),
-        (
-            json!({"occurred_at": i64::MIN}),
-            "occurred_at",
-            code::OUT_OF_RANGE,
-        ),
+        (json!({"notes": "x".repeat(10_001)}), "notes", code::TOO_LONG),
+        (json!({"reason": "x".repeat(1_001)}), "reason", code::TOO_LONG),
+        (json!({"occurred_at": -2_208_988_800_001_i64}), "occurred_at", code::OUT_OF_RANGE),
+        (json!({"occurred_at": 253_402_300_800_000_i64}), "occurred_at", code::OUT_OF_RANGE),
+        (json!({"occurred_at": i64::MIN}), "occurred_at", code::OUT_OF_RANGE),
         (json!({"date": "1899-12-30"}), "date", code::OUT_OF_RANGE),
         (json!({"date": "+10000-01-01"}), "date", code::OUT_OF_RANGE),
         (fix("latitude", 90.1), "fix.latitude", code::OUT_OF_RANGE),
-        (
-            fix("longitude", -180.1),
-            "fix.longitude",
-            code::OUT_OF_RANGE,
-        ),
-        (
-            fix("accuracy_m", -1.0),
-            "fix.accuracy_m",
-            code::OUT_OF_RANGE,
-        ),
+        (fix("longitude", -180.1), "fix.longitude", code::OUT_OF_RANGE),
+        (fix("accuracy_m", -1.0), "fix.accuracy_m", code::OUT_OF_RANGE),
         (fix("altitude_m", 1e7), "fix.altitude_m", code::OUT_OF_RANGE),
-        (
-            fix("altitude_accuracy_m", -1.0),
-            "fix.altitude_accuracy_m",
-            code::OUT_OF_RANGE,
-        ),
-        (
-            fix("heading_deg", 361.0),
-            "fix.heading_deg",
-            code::OUT_OF_RANGE,
-        ),
+        (fix("altitude_accuracy_m", -1.0), "fix.altitude_accuracy_m", code::OUT_OF_RANGE),
+        (fix("heading_deg", 361.0), "fix.heading_deg", code::OUT_OF_RANGE),
         (fix("speed_mps", -0.1), "fix.speed_mps", code::OUT_OF_RANGE),
     ] {
-        assert_eq!(
-            verdict(&with("odometer", patch.clone())),
-            one(field, code),
-            "{patch}"
-        );
+        assert_eq!(verdict(&with("odometer", patch.clone())), one(field, code), "{patch}");
     }
 }
 
@@ -401,10 +303,8 @@ fn coordinates_that_are_not_numbers_are_named() {
         fix.accuracy_m = Some(bad);
         event.fix = Some(fix);
         let violations = validate(&event).unwrap_err();
-        let found: Vec<_> = violations
-            .iter()
-            .map(|v| (v.field.as_str(), v.code.as_str()))
-            .collect();
+        let found: Vec<_> =
+            violations.iter().map(|v| (v.field.as_str(), v.code.as_str())).collect();
         let expected = ["fix.latitude", "fix.longitude", "fix.accuracy_m"];
         assert_eq!(found, expected.map(|field| (field, code::NOT_FINITE)));
     }
@@ -420,10 +320,7 @@ fn everything_that_is_wrong_is_listed_at_once() {
             "payload": {"gallons": "12", "full_tank": 1, "price_per_gallon": -1, "pump": 7},
         }),
     );
-    let fields: Vec<String> = verdict(&value)
-        .into_iter()
-        .map(|(field, _)| field)
-        .collect();
+    let fields: Vec<String> = verdict(&value).into_iter().map(|(field, _)| field).collect();
     let expected = [
         "miles",
         "currency",
@@ -457,14 +354,8 @@ fn wrong_types_are_found_field_by_field() {
         (json!({"corrects": true}), "corrects"),
         (json!({"fix_absent": 1}), "fix_absent"),
         (json!({"fix": 5}), "fix"),
-        (
-            json!({"fix": {"latitude": "x", "longitude": 0, "source": "gps"}}),
-            "fix.latitude",
-        ),
-        (
-            json!({"fix": {"latitude": 1, "longitude": 0, "source": 4}}),
-            "fix.source",
-        ),
+        (json!({"fix": {"latitude": "x", "longitude": 0, "source": "gps"}}), "fix.latitude"),
+        (json!({"fix": {"latitude": 1, "longitude": 0, "source": 4}}), "fix.source"),
         (
             json!({"fix": {"latitude": 1, "longitude": 0, "source": "gps", "is_mock": 1}}),
             "fix.is_mock",
@@ -473,32 +364,15 @@ fn wrong_types_are_found_field_by_field() {
         let verdict = verdict(&with("odometer", patch.clone()));
         assert_eq!(verdict, one(field, code::WRONG_TYPE), "{patch}");
     }
-    for field in [
-        "id",
-        "vehicle_id",
-        "type",
-        "occurred_at",
-        "date",
-        "timezone",
-    ] {
+    for field in ["id", "vehicle_id", "type", "occurred_at", "date", "timezone"] {
         let verdict = verdict(&with("odometer", json!({ field: null })));
         assert_eq!(verdict, one(field, code::MISSING));
     }
-    let fix = with(
-        "odometer",
-        json!({"fix": {"latitude": "x", "source": "gps"}}),
-    );
-    let both = [
-        one("fix.longitude", code::MISSING),
-        one("fix.latitude", code::WRONG_TYPE),
-    ];
+    let fix = with("odometer", json!({"fix": {"latitude": "x", "source": "gps"}}));
+    let both = [one("fix.longitude", code::MISSING), one("fix.latitude", code::WRONG_TYPE)];
     assert_eq!(verdict(&fix), both.concat());
     assert_eq!(
-        verdict(&with(
-            "odometer",
-            json!({"miles": "abc", "date": null, "notes": 1})
-        ))
-        .len(),
+        verdict(&with("odometer", json!({"miles": "abc", "date": null, "notes": 1}))).len(),
         3
     );
     for not_an_event in [json!(null), json!([]), json!("event"), json!(5)] {
@@ -514,10 +388,7 @@ fn nested(depth: usize) -> Value {
 fn nesting_has_a_limit_that_every_reader_can_take() {
     let deep = |depth: usize| with("trip", json!({"payload": {"x": nested(depth)}}));
     assert_eq!(verdict(&deep(limits::NESTING_MAX)), []);
-    assert_eq!(
-        verdict(&deep(limits::NESTING_MAX + 1)),
-        one("payload.x", code::TOO_DEEP)
-    );
+    assert_eq!(verdict(&deep(limits::NESTING_MAX + 1)), one("payload.x", code::TOO_DEEP));
     let beside = with("trip", json!({"x": nested(limits::NESTING_MAX + 1)}));
     assert_eq!(verdict(&beside), one("x", code::TOO_DEEP));
     let in_fix = json!({"fix": {"latitude": 0, "longitude": 0, "source": "gps", "x": nested(99)}});
@@ -526,11 +397,7 @@ fn nesting_has_a_limit_that_every_reader_can_take() {
     // Text that is nested beyond what can be parsed at all is an unreadable operation, not a crash.
     let text = format!("{{\"body\":{}", "[".repeat(30_000));
     let hash = Hash::of(text.as_bytes());
-    let sealed = SealedOperation {
-        op_id: OpId(Uuid::nil()),
-        hash,
-        text,
-    };
+    let sealed = SealedOperation { op_id: OpId(Uuid::nil()), hash, text };
     assert_eq!(sealed.open().unwrap_err()[0].code, code::MALFORMED);
 }
 
@@ -543,47 +410,25 @@ fn unknown_types_and_keys_pass_but_not_without_an_envelope() {
     value["miles"] = json!(-1);
     assert_eq!(verdict(&value), one("miles", code::OUT_OF_RANGE));
     value["payload"]["confirmed_jump"] = json!("yes");
-    assert_eq!(
-        verdict(&value).len(),
-        2,
-        "the common keys keep their form in any type"
-    );
+    assert_eq!(verdict(&value).len(), 2, "the common keys keep their form in any type");
 }
 
 #[test]
 fn warnings_inform_and_never_refuse() {
     let codes = |event: &Event, before: Option<(i64, i64)>, nearby: &[Event]| -> Vec<String> {
         assert_eq!(validate(event), Ok(()));
-        let around = Surroundings {
-            reading_before: before,
-            nearby,
-        };
-        warnings(event, &around)
-            .into_iter()
-            .map(|warning| warning.code)
-            .collect()
+        let around = Surroundings { reading_before: before, nearby };
+        warnings(event, &around).into_iter().map(|warning| warning.code).collect()
     };
     let mut fill = event("fuel");
     let payload = json!({"gallons": 12.0, "price_per_gallon": 3.5});
     fill.payload = payload.as_object().unwrap().clone();
     fill.miles = Some(54_120);
     let days_ago = |days: i64| fill.occurred_at - days * 86_400_000;
-    assert!(
-        codes(&fill, Some((days_ago(1), 53_620)), &[]).is_empty(),
-        "500 miles in a day"
-    );
-    assert_eq!(
-        codes(&fill, Some((days_ago(1), 53_619)), &[]),
-        ["fast_driving"]
-    );
-    assert_eq!(
-        codes(&fill, Some((days_ago(0), 53_600)), &[]),
-        ["fast_driving"]
-    );
-    assert_eq!(
-        codes(&fill, Some((days_ago(40), 44_119)), &[]),
-        ["odometer_jump"]
-    );
+    assert!(codes(&fill, Some((days_ago(1), 53_620)), &[]).is_empty(), "500 miles in a day");
+    assert_eq!(codes(&fill, Some((days_ago(1), 53_619)), &[]), ["fast_driving"]);
+    assert_eq!(codes(&fill, Some((days_ago(0), 53_600)), &[]), ["fast_driving"]);
+    assert_eq!(codes(&fill, Some((days_ago(40), 44_119)), &[]), ["odometer_jump"]);
     assert!(codes(&fill, Some((days_ago(40), 44_120)), &[]).is_empty());
     for (key, value, code) in [
         ("gallons", 100.001, "unusual_gallons"),
@@ -598,14 +443,8 @@ fn warnings_inform_and_never_refuse() {
     twin.id = EventId(Uuid::from_u128(8));
     twin.kind = "fuel_purchase".into();
     twin.occurred_at += limits::DUPLICATE_WINDOW_MS;
-    assert_eq!(
-        codes(&fill, None, std::slice::from_ref(&twin)),
-        ["probable_duplicate"]
-    );
-    assert!(
-        codes(&fill, None, std::slice::from_ref(&fill)).is_empty(),
-        "not of itself"
-    );
+    assert_eq!(codes(&fill, None, std::slice::from_ref(&twin)), ["probable_duplicate"]);
+    assert!(codes(&fill, None, std::slice::from_ref(&fill)).is_empty(), "not of itself");
     twin.occurred_at += 1;
     assert!(!probable_duplicate(&fill, &twin));
 }
@@ -622,13 +461,8 @@ fn absurd_numbers_overflow_nothing() {
     let (low, high) = (absurd(i64::MIN, 8), absurd(i64::MAX, 9));
     for (one, other) in [(&low, &high), (&high, &low)] {
         let reading_before = Some((other.occurred_at, other.miles.unwrap()));
-        let _ = warnings(
-            one,
-            &Surroundings {
-                reading_before,
-                nearby: std::slice::from_ref(other),
-            },
-        );
+        let _ =
+            warnings(one, &Surroundings { reading_before, nearby: std::slice::from_ref(other) });
         assert!(!probable_duplicate(one, other));
         let before = motomind_protocol::Reading::of(other, other.occurred_at, 1);
         let _ = odometer::needs_confirmation(one, before.as_ref());

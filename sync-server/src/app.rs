@@ -116,11 +116,7 @@ fn metrics_handle() -> Option<PrometheusHandle> {
     HANDLE
         .get_or_init(|| {
             let buckets = [0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0];
-            PrometheusBuilder::new()
-                .set_buckets(&buckets)
-                .ok()?
-                .install_recorder()
-                .ok()
+            PrometheusBuilder::new().set_buckets(&buckets).ok()?.install_recorder().ok()
         })
         .clone()
 }

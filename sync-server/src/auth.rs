@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use motomind_protocol::wire::DEVICE_HEADER;
 use motomind_protocol::{AppMetadata, Claims, DeviceId, Identity, Role, TenantId, UserId};
 use serde::Deserialize;
 
@@ -23,10 +24,6 @@ const LEEWAY_S: u64 = 30;
 
 /// Longest token that is looked at, bytes.
 const TOKEN_BYTES_MAX: usize = 8 * 1024;
-
-/// The header in which a device names itself, so that a revoked one is refused whatever it asks
-/// for. Tokens are a person's, not a device's.
-pub(crate) const DEVICE_HEADER: &str = "motomind-device";
 
 /// Verifies tokens.
 #[derive(Debug)]
@@ -154,19 +151,13 @@ impl Caller {
     /// Tenant and person.
     #[must_use]
     pub fn identity(&self) -> Identity {
-        Identity {
-            tenant_id: self.tenant_id,
-            user_id: self.user_id,
-        }
+        Identity { tenant_id: self.tenant_id, user_id: self.user_id }
     }
 
     /// How long the token is still good at `now_ms` (UTC).
     #[must_use]
     pub fn remaining(&self, now_ms: i64) -> Duration {
-        let left_ms = self
-            .expires_at_s
-            .saturating_mul(1000)
-            .saturating_sub(now_ms);
+        let left_ms = self.expires_at_s.saturating_mul(1000).saturating_sub(now_ms);
         Duration::from_millis(u64::try_from(left_ms).unwrap_or(0))
     }
 }
@@ -206,9 +197,6 @@ impl FromRequestParts<App> for Caller {
         let caller = app.verifier.verify(token).await?;
         app.rate_limit.count(token, Instant::now())?;
         let device_id = named_device(&parts.headers)?;
-        Ok(Caller {
-            device_id,
-            ..caller
-        })
+        Ok(Caller { device_id, ..caller })
     }
 }

@@ -79,11 +79,7 @@ enum Outcome {
 impl Outcome {
     /// Mapped, if there is nothing to remark.
     fn remarked(reasons: Vec<String>) -> Self {
-        if reasons.is_empty() {
-            Self::Mapped
-        } else {
-            Self::Kept(reasons)
-        }
+        if reasons.is_empty() { Self::Mapped } else { Self::Kept(reasons) }
     }
 
     fn stored(&self) -> (&'static str, &[String]) {
@@ -125,19 +121,12 @@ fn lists(backup: &Value) -> Result<BTreeMap<String, Vec<Value>>, ImportError> {
     let Value::Object(backup) = backup else {
         return Err(ImportError::NotABackup("it is no JSON object".into()));
     };
-    if !["tenants", "vehicles", "current_events"]
-        .iter()
-        .any(|name| backup.contains_key(*name))
-    {
+    if !["tenants", "vehicles", "current_events"].iter().any(|name| backup.contains_key(*name)) {
         return Err(ImportError::NotABackup(
             "it has no tenants, vehicles or current_events".into(),
         ));
     }
-    let legacy = backup
-        .get("legacy_events")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten();
+    let legacy = backup.get("legacy_events").and_then(Value::as_object).into_iter().flatten();
     Ok(backup
         .iter()
         .chain(legacy)
@@ -157,20 +146,13 @@ impl Owners {
         let by_vehicle = vehicles
             .filter_map(|row| Some((uuid(row.get("id"))?, uuid(row.get("tenant_id"))?)))
             .collect();
-        Self {
-            tenants,
-            by_vehicle,
-        }
+        Self { tenants, by_vehicle }
     }
 
     /// The tenant that a row names, or its vehicle's, or the only one there is.
     fn tenant(&self, row: &Row) -> Option<Uuid> {
         let only = || {
-            if let [only] = self.tenants.as_slice() {
-                Some(*only)
-            } else {
-                None
-            }
+            if let [only] = self.tenants.as_slice() { Some(*only) } else { None }
         };
         uuid(row.get("tenant_id"))
             .or_else(|| self.by_vehicle.get(&uuid(row.get("vehicle_id"))?).copied())
@@ -188,10 +170,7 @@ async fn import_tenants(
     let mut tenants = Vec::new();
     for row in rows.into_iter().flatten() {
         let (Some(id), Some(row)) = (uuid(row.get("id")), row.as_object()) else {
-            source.refused.push(note(
-                row.as_object(),
-                vec!["a tenant needs a UUID as id".into()],
-            ));
+            source.refused.push(note(row.as_object(), vec!["a tenant needs a UUID as id".into()]));
             continue;
         };
         let transaction = begin(client, id).await?;
@@ -220,10 +199,7 @@ async fn import_source(
     let report = report.sources.entry(source.into()).or_default();
     let mut by_tenant: BTreeMap<Uuid, Vec<&Row>> = BTreeMap::new();
     for row in rows {
-        match row
-            .as_object()
-            .and_then(|row| Some((owners.tenant(row)?, row)))
-        {
+        match row.as_object().and_then(|row| Some((owners.tenant(row)?, row))) {
             Some((tenant, row)) => by_tenant.entry(tenant).or_default().push(row),
             None => {
                 let why = "it is no object, or of no tenant of this backup";
@@ -311,10 +287,7 @@ async fn keep_row(
     outcome: &Outcome,
 ) -> Result<(), tokio_postgres::Error> {
     let (outcome, reasons) = outcome.stored();
-    let reasons: Vec<String> = reasons
-        .iter()
-        .map(|reason| values::no_nul(reason))
-        .collect();
+    let reasons: Vec<String> = reasons.iter().map(|reason| values::no_nul(reason)).collect();
     transaction
         .execute(
             "INSERT INTO imported_rows (tenant_id, source, row_id, hash, row, outcome, reasons)

@@ -42,11 +42,7 @@ pub async fn check(client: &Client) -> Result<Vec<Defect>, tokio_postgres::Error
     for rule in RULES {
         let sql = format!("{COMMON} {}", rule.sql);
         for row in client.query(&sql, &[]).await? {
-            defects.push(Defect {
-                rule: rule.name,
-                defect: rule.defect,
-                object: row.get(0),
-            });
+            defects.push(Defect { rule: rule.name, defect: rule.defect, object: row.get(0) });
         }
     }
     Ok(defects)

@@ -46,9 +46,7 @@ impl Cursor {
             return None;
         }
         let (body, mac) = bytes.split_at(BODY_BYTES);
-        keyed(tenant, secret, body)
-            .verify_truncated_left(mac)
-            .ok()?;
+        keyed(tenant, secret, body).verify_truncated_left(mac).ok()?;
         Some(Self {
             epoch: Uuid::from_slice(&body[1..17]).ok()?,
             seq: i64::from_be_bytes(body[17..25].try_into().ok()?),
@@ -74,11 +72,7 @@ mod tests {
     #[test]
     fn only_the_tenants_own_secret_reads_a_cursor() {
         let tenant = TenantId(Uuid::from_u128(1));
-        let cursor = Cursor {
-            epoch: Uuid::from_u128(3),
-            seq: 77,
-            tag: -9,
-        };
+        let cursor = Cursor { epoch: Uuid::from_u128(3), seq: 77, tag: -9 };
         let text = cursor.encode(tenant, b"secret");
         assert_eq!(Cursor::decode(&text, tenant, b"secret"), Some(cursor));
         assert_eq!(Cursor::decode(&text, tenant, b"other"), None);

@@ -32,9 +32,7 @@ pub fn pool(url: &str, size: usize) -> Result<Pool, String> {
     );
     config.options(options.trim());
     // Clean: a connection goes back without the settings of whoever used it.
-    let recycling = ManagerConfig {
-        recycling_method: RecyclingMethod::Clean,
-    };
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Clean };
     Pool::builder(Manager::from_config(config, NoTls, recycling))
         .max_size(size)
         .timeouts(Timeouts {
@@ -52,9 +50,8 @@ pub fn pool(url: &str, size: usize) -> Result<Pool, String> {
 /// # Errors
 /// A sentence that does not repeat the password.
 pub fn parse(url: &str) -> Result<tokio_postgres::Config, String> {
-    let mut config: tokio_postgres::Config = url
-        .parse()
-        .map_err(|error| format!("this is not a Postgres address: {error}"))?;
+    let mut config: tokio_postgres::Config =
+        url.parse().map_err(|error| format!("this is not a Postgres address: {error}"))?;
     if config.get_application_name().is_none() {
         config.application_name("motomind-server");
     }
@@ -70,10 +67,8 @@ pub fn parse(url: &str) -> Result<tokio_postgres::Config, String> {
 /// # Errors
 /// A sentence with the database's words.
 pub async fn connect(url: &str) -> Result<tokio_postgres::Client, String> {
-    let (client, connection) = parse(url)?
-        .connect(NoTls)
-        .await
-        .map_err(|error| crate::error::with_source(&error))?;
+    let (client, connection) =
+        parse(url)?.connect(NoTls).await.map_err(|error| crate::error::with_source(&error))?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::warn!(error = %crate::error::with_source(&error), "a connection was lost");

@@ -170,10 +170,7 @@ pub(crate) fn complete(response: Response, request_id: Option<&str>) -> Response
         Some(problem) => problem.clone(),
         None => of_status(status).problem(),
     };
-    let problem = Problem {
-        request_id: request_id.map(str::to_string),
-        ..problem
-    };
+    let problem = Problem { request_id: request_id.map(str::to_string), ..problem };
     let mut rendered = render(status, problem);
     for (name, value) in response.headers() {
         if name != header::CONTENT_LENGTH && name != header::CONTENT_TYPE {
@@ -204,9 +201,7 @@ impl From<tokio_postgres::Error> for Error {
             Some(&SqlState::QUERY_CANCELED) => Self::Timeout,
             // connection exceptions, insufficient resources, operator intervention
             Some(state)
-                if ["08", "53", "57"]
-                    .iter()
-                    .any(|class| state.code().starts_with(class)) =>
+                if ["08", "53", "57"].iter().any(|class| state.code().starts_with(class)) =>
             {
                 Self::Unavailable(text)
             }

@@ -133,9 +133,9 @@ impl Source {
             Self::File(path) => tokio::fs::read(path)
                 .await
                 .map_err(|error| format!("{}: {error}", path.display()))?,
-            Self::Url(url) => fetch(url)
-                .await
-                .map_err(|error| crate::error::with_source(&error))?,
+            Self::Url(url) => {
+                fetch(url).await.map_err(|error| crate::error::with_source(&error))?
+            }
         };
         parse(&text)
     }
@@ -170,11 +170,7 @@ fn key(value: serde_json::Value) -> Option<Key> {
         }
         _ => return None,
     };
-    Some(Key {
-        id: jwk.common.key_id.clone(),
-        algorithm,
-        key: DecodingKey::from_jwk(&jwk).ok()?,
-    })
+    Some(Key { id: jwk.common.key_id.clone(), algorithm, key: DecodingKey::from_jwk(&jwk).ok()? })
 }
 
 #[cfg(test)]

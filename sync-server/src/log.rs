@@ -101,25 +101,19 @@ pub(crate) async fn locate(
 ) -> Result<Place, Error> {
     let Some(text) = text else {
         if counter.compacted_to > 0 {
-            return Err(Error::Resnapshot(
-                "the beginning of the log is gone; a snapshot has it",
-            ));
+            return Err(Error::Resnapshot("the beginning of the log is gone; a snapshot has it"));
         }
         return Ok(Place::After(0));
     };
     let cursor = Cursor::decode(text, tenant, &counter.secret).ok_or(Error::BadCursor)?;
     if cursor.epoch != counter.epoch {
-        return Err(Error::Resnapshot(
-            "the log was replaced; pull it from its beginning",
-        ));
+        return Err(Error::Resnapshot("the log was replaced; pull it from its beginning"));
     }
     if cursor.seq > counter.head {
         return Ok(Place::Restored);
     }
     if cursor.seq < counter.compacted_to {
-        return Err(Error::Resnapshot(
-            "the log after this cursor is gone; a snapshot has it",
-        ));
+        return Err(Error::Resnapshot("the log after this cursor is gone; a snapshot has it"));
     }
     if cursor.seq > counter.compacted_to
         && tag_at(transaction, tenant, cursor.seq).await? != cursor.tag
@@ -138,9 +132,7 @@ pub(crate) async fn tag_at(
     let statement = transaction
         .prepare_cached("SELECT tag FROM change_log WHERE tenant_id = $1 AND seq = $2")
         .await?;
-    let row = transaction
-        .query_opt(&statement, &[&tenant.0, &seq])
-        .await?;
+    let row = transaction.query_opt(&statement, &[&tenant.0, &seq]).await?;
     Ok(row.map_or(0, |row| row.get(0)))
 }
 

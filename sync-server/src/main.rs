@@ -19,12 +19,7 @@ struct Cli {
     command: Command,
 
     /// How log lines look.
-    #[arg(
-        long,
-        env = "MOTOMIND_LOG_FORMAT",
-        default_value = "text",
-        global = true
-    )]
+    #[arg(long, env = "MOTOMIND_LOG_FORMAT", default_value = "text", global = true)]
     log_format: LogFormat,
 
     /// What is logged: `error`, `warn`, `info`, `debug`, or by module.
@@ -142,15 +137,8 @@ fn refuse(error: &clap::Error) -> ExitCode {
         _ => {}
     }
     let text = error.to_string();
-    let line: Vec<&str> = text
-        .lines()
-        .map(str::trim)
-        .take_while(|line| !line.is_empty())
-        .collect();
-    eprintln!(
-        "motomind-server: {}",
-        line.join(" ").trim_start_matches("error: ")
-    );
+    let line: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    eprintln!("motomind-server: {}", line.join(" ").trim_start_matches("error: "));
     ExitCode::from(2)
 }
 
@@ -162,9 +150,7 @@ mod tests {
 
     /// Flags below a command that no environment variable sets.
     fn without_twin(command: &clap::Command, found: &mut Vec<String>) {
-        let flags = command
-            .get_arguments()
-            .filter(|arg| arg.get_env().is_none());
+        let flags = command.get_arguments().filter(|arg| arg.get_env().is_none());
         let flags = flags.filter_map(clap::Arg::get_long);
         found.extend(flags.map(|flag| format!("{} --{flag}", command.get_name())));
         for sub in command.get_subcommands() {

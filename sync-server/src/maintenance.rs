@@ -43,12 +43,7 @@ pub async fn maintain_partitions(
     let started = Instant::now();
     let mut years: Vec<i32> = (today.year()..=today.year() + YEARS_AHEAD).collect();
     let resting = resting_years(client).await?;
-    years.extend(
-        resting
-            .iter()
-            .filter(|(_, rows)| *rows >= adopt_rows_min)
-            .map(|(year, _)| *year),
-    );
+    years.extend(resting.iter().filter(|(_, rows)| *rows >= adopt_rows_min).map(|(year, _)| *year));
     years.sort_unstable();
     years.dedup();
     let mut report = PartitionReport::default();
@@ -71,12 +66,8 @@ async fn make_partition(
     let mut tries = LOCK_TRIES_MAX;
     loop {
         let transaction = client.transaction().await?;
-        transaction
-            .batch_execute("SET LOCAL ROLE motomind_owner")
-            .await?;
-        let made = transaction
-            .query_one("SELECT public.make_event_partition($1)", &[&year])
-            .await;
+        transaction.batch_execute("SET LOCAL ROLE motomind_owner").await?;
+        let made = transaction.query_one("SELECT public.make_event_partition($1)", &[&year]).await;
         match made {
             Ok(row) => {
                 transaction.commit().await?;
@@ -84,10 +75,7 @@ async fn make_partition(
             }
             Err(error) => {
                 transaction.rollback().await?;
-                let busy = [
-                    SqlState::LOCK_NOT_AVAILABLE,
-                    SqlState::T_R_DEADLOCK_DETECTED,
-                ];
+                let busy = [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED];
                 tries -= 1;
                 if tries == 0 || !error.code().is_some_and(|code| busy.contains(code)) {
                     return Err(error);
@@ -99,15 +87,9 @@ async fn make_partition(
 
 async fn resting_years(client: &mut Client) -> Result<Vec<(i32, i64)>, tokio_postgres::Error> {
     let transaction = client.transaction().await?;
-    transaction
-        .batch_execute("SET LOCAL ROLE motomind_owner")
-        .await?;
-    let rows = transaction
-        .query(
-            "SELECT year, rows FROM public.default_partition_years()",
-            &[],
-        )
-        .await?;
+    transaction.batch_execute("SET LOCAL ROLE motomind_owner").await?;
+    let rows =
+        transaction.query("SELECT year, rows FROM public.default_partition_years()", &[]).await?;
     transaction.commit().await?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
@@ -125,9 +107,7 @@ async fn record(
     );
     let duration_ms = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
     let transaction = client.transaction().await?;
-    transaction
-        .batch_execute("SET LOCAL ROLE motomind_owner")
-        .await?;
+    transaction.batch_execute("SET LOCAL ROLE motomind_owner").await?;
     transaction
         .execute(
             "INSERT INTO public.maintenance_runs (job, started_at, duration_ms, outcome)

@@ -238,13 +238,9 @@ async fn locked<T>(
     client: &mut Client,
     work: impl AsyncFnOnce(&mut Client) -> Result<T, MigrateError>,
 ) -> Result<T, MigrateError> {
-    client
-        .execute("SELECT pg_advisory_lock($1)", &[&LOCK])
-        .await?;
+    client.execute("SELECT pg_advisory_lock($1)", &[&LOCK]).await?;
     let result = work(client).await;
-    client
-        .execute("SELECT pg_advisory_unlock($1)", &[&LOCK])
-        .await?;
+    client.execute("SELECT pg_advisory_unlock($1)", &[&LOCK]).await?;
     result
 }
 
@@ -254,29 +250,16 @@ async fn apply(client: &mut Client, migration: &'static Migration) -> Result<(),
     let started = Instant::now();
     let transaction = client.transaction().await?;
     if migration.version > 0 {
-        transaction
-            .batch_execute("SET LOCAL ROLE motomind_owner")
-            .await
-            .map_err(failed)?;
+        transaction.batch_execute("SET LOCAL ROLE motomind_owner").await.map_err(failed)?;
     }
-    transaction
-        .batch_execute(migration.up)
-        .await
-        .map_err(failed)?;
+    transaction.batch_execute(migration.up).await.map_err(failed)?;
     let duration_ms = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
-    transaction
-        .batch_execute("SET LOCAL ROLE motomind_owner")
-        .await?;
+    transaction.batch_execute("SET LOCAL ROLE motomind_owner").await?;
     transaction
         .execute(
             "INSERT INTO public.schema_migrations (version, name, checksum, duration_ms)
              VALUES ($1, $2, $3, $4)",
-            &[
-                &migration.version,
-                &name,
-                &checksum(migration),
-                &duration_ms,
-            ],
+            &[&migration.version, &name, &checksum(migration), &duration_ms],
         )
         .await?;
     transaction.commit().await.map_err(failed)
@@ -286,18 +269,13 @@ async fn revert(client: &mut Client, migration: &'static Migration) -> Result<()
     let name = migration.name;
     let failed = |source| MigrateError::Failed { name, source };
     let transaction = client.transaction().await?;
-    transaction
-        .batch_execute("SET LOCAL ROLE motomind_owner")
-        .await?;
+    transaction.batch_execute("SET LOCAL ROLE motomind_owner").await?;
     if migration.version > 0 {
         // The tracker's row first: the rollback may change the role.
         let row = "DELETE FROM public.schema_migrations WHERE version = $1";
         transaction.execute(row, &[&migration.version]).await?;
     }
-    transaction
-        .batch_execute(migration.down)
-        .await
-        .map_err(failed)?;
+    transaction.batch_execute(migration.down).await.map_err(failed)?;
     transaction.commit().await.map_err(failed)
 }
 
@@ -316,28 +294,15 @@ mod tests {
         files.sort();
         let mut listed: Vec<String> = MIGRATIONS
             .iter()
-            .flat_map(|one| {
-                [
-                    format!("{}.down.sql", one.name),
-                    format!("{}.up.sql", one.name),
-                ]
-            })
+            .flat_map(|one| [format!("{}.down.sql", one.name), format!("{}.up.sql", one.name)])
             .collect();
         listed.sort();
         assert_eq!(files, listed);
         for (index, one) in MIGRATIONS.iter().enumerate() {
             assert_eq!(one.version, i32::try_from(index).unwrap());
-            assert!(
-                one.name.starts_with(&format!("{:03}_", one.version)),
-                "{}",
-                one.name
-            );
+            assert!(one.name.starts_with(&format!("{:03}_", one.version)), "{}", one.name);
             assert!(one.up.starts_with("-- Purpose:"), "{}", one.name);
-            assert!(
-                one.up.contains("-- Why:") && one.up.contains("-- Time:"),
-                "{}",
-                one.name
-            );
+            assert!(one.up.contains("-- Why:") && one.up.contains("-- Time:"), "{}", one.name);
             assert!(one.down.starts_with("-- "), "{} says nothing", one.name);
         }
     }

@@ -30,10 +30,7 @@ impl Pokes {
     pub(crate) fn subscribe(&self, tenant: TenantId) -> watch::Receiver<u64> {
         let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
         heads.retain(|_, head| head.receiver_count() > 0);
-        heads
-            .entry(tenant)
-            .or_insert_with(|| watch::channel(0).0)
-            .subscribe()
+        heads.entry(tenant).or_insert_with(|| watch::channel(0).0).subscribe()
     }
 
     fn publish(&self, tenant: TenantId, head: u64) {
@@ -69,10 +66,8 @@ pub(crate) async fn listen(app: App) {
 
 async fn listen_once(app: &App) -> Result<(), String> {
     let text = |error: tokio_postgres::Error| crate::error::with_source(&error);
-    let (client, mut connection) = crate::database::parse(&app.settings.database_url)?
-        .connect(NoTls)
-        .await
-        .map_err(text)?;
+    let (client, mut connection) =
+        crate::database::parse(&app.settings.database_url)?.connect(NoTls).await.map_err(text)?;
     let mut messages = futures::stream::poll_fn(move |context| connection.poll_message(context));
     let listen = client.batch_execute("LISTEN motomind_changes");
     tokio::pin!(listen);

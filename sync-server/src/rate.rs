@@ -67,10 +67,7 @@ mod tests {
         for _ in 0..3 {
             assert!(limit.count("a", start).is_ok());
         }
-        assert!(matches!(
-            limit.count("a", start),
-            Err(Error::RateLimited { retry_after_s: 2 })
-        ));
+        assert!(matches!(limit.count("a", start), Err(Error::RateLimited { retry_after_s: 2 })));
         assert!(limit.count("b", start).is_ok(), "tokens count apart");
         assert!(limit.count("a", start + Duration::from_secs(1)).is_ok());
         assert!(limit.count("a", start + Duration::from_secs(1)).is_err());

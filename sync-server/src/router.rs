@@ -53,18 +53,12 @@ pub(crate) fn router(app: App) -> Router {
         .layer(axum::middleware::from_fn(observe))
         .layer(cors)
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::SERVICE_UNAVAILABLE,
-            timeout,
-        ))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, timeout))
         .layer(RequestDecompressionLayer::new());
-    api.route(
-        "/openapi.json",
-        get(move || std::future::ready(axum::Json(document.clone()))),
-    )
-    .fallback(|| async { Error::NotFound })
-    .layer(layers)
-    .with_state(app)
+    api.route("/openapi.json", get(move || std::future::ready(axum::Json(document.clone()))))
+        .fallback(|| async { Error::NotFound })
+        .layer(layers)
+        .with_state(app)
 }
 
 /// Gives a request its id, its log line, its measurement, and its error the problem document.
@@ -139,10 +133,7 @@ fn cors(origins: &[String]) -> CorsLayer {
         AllowOrigin::list(origins.iter().filter_map(|origin| origin.parse().ok()))
     };
     let named = |names: &[&'static str]| -> Vec<HeaderName> {
-        names
-            .iter()
-            .map(|name| HeaderName::from_static(name))
-            .collect()
+        names.iter().map(|name| HeaderName::from_static(name)).collect()
     };
     let mut exposed = named(&TUS_HEADERS);
     exposed.extend(named(&[
@@ -160,7 +151,7 @@ fn cors(origins: &[String]) -> CorsLayer {
     ]);
     let mut accepted = named(&TUS_HEADERS);
     accepted.extend(named(&["upload-checksum", "upload-defer-length"]));
-    accepted.extend(named(&[crate::auth::DEVICE_HEADER]));
+    accepted.extend(named(&[motomind_protocol::wire::DEVICE_HEADER]));
     accepted.extend([
         header::AUTHORIZATION,
         header::CONTENT_TYPE,
@@ -173,13 +164,7 @@ fn cors(origins: &[String]) -> CorsLayer {
     ]);
     CorsLayer::new()
         .allow_origin(allowed)
-        .allow_methods([
-            Method::GET,
-            Method::HEAD,
-            Method::POST,
-            Method::PATCH,
-            Method::DELETE,
-        ])
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::DELETE])
         .allow_headers(accepted)
         .expose_headers(exposed)
         .max_age(Duration::from_secs(3600))

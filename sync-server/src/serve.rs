@@ -31,28 +31,20 @@ pub struct Running {
 pub async fn start(settings: Settings) -> Result<Running, String> {
     let app = App::new(settings).await?;
     crate::readiness::check(&app).await?;
-    let listener = TcpListener::bind(app.settings.listen)
-        .await
-        .map_err(|error| {
-            let listen = app.settings.listen;
-            format!("--listen (MOTOMIND_LISTEN): {listen}: {error}")
-        })?;
+    let listener = TcpListener::bind(app.settings.listen).await.map_err(|error| {
+        let listen = app.settings.listen;
+        format!("--listen (MOTOMIND_LISTEN): {listen}: {error}")
+    })?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let listening = tokio::spawn(crate::pokes::listen(app.clone()));
     let router = crate::router::router(app.clone());
     let mut stopping = app.stopping.subscribe();
     let stopped = async move { crate::app::stopped(&mut stopping).await };
-    let serving = tokio::spawn(async move {
-        axum::serve(listener, router)
-            .with_graceful_shutdown(stopped)
-            .await
-    });
-    Ok(Running {
-        address,
-        app,
-        serving,
-        listening,
-    })
+    let serving =
+        tokio::spawn(
+            async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await },
+        );
+    Ok(Running { address, app, serving, listening })
 }
 
 impl Running {
@@ -65,10 +57,7 @@ impl Running {
     /// Ends the streams, answers what has begun, takes nothing new.
     pub async fn stop(mut self) {
         self.app.stop();
-        if tokio::time::timeout(DRAIN_WAIT, &mut self.serving)
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(DRAIN_WAIT, &mut self.serving).await.is_err() {
             tracing::warn!("requests were still open after {DRAIN_WAIT:?}");
             self.serving.abort();
         }

@@ -106,11 +106,9 @@ impl Settings {
     /// One line that names the flag and its variable.
     pub fn check(&self) -> Result<(), String> {
         if self.database_url.is_empty() {
-            return Err(
-                "--database-url (DATABASE_URL) is missing: the Postgres address of the \
+            return Err("--database-url (DATABASE_URL) is missing: the Postgres address of the \
                         serving role"
-                    .into(),
-            );
+                .into());
         }
         if let Err(error) = crate::database::parse(&self.database_url) {
             return Err(format!("--database-url (DATABASE_URL): {error}"));
@@ -125,14 +123,13 @@ impl Settings {
             ));
         }
         match (&self.jwt_secret, &self.jwks) {
-            (None, None) => Err(
-                "--jwt-secret (MOTOMIND_JWT_SECRET) or --jwks (MOTOMIND_JWKS) is \
+            (None, None) => Err("--jwt-secret (MOTOMIND_JWT_SECRET) or --jwks (MOTOMIND_JWKS) is \
                                  missing: without one no token can be verified"
-                    .into(),
-            ),
-            (Some(secret), _) if secret.len() < 32 => Err(
-                "--jwt-secret (MOTOMIND_JWT_SECRET) is too short: at least 32 characters".into(),
-            ),
+                .into()),
+            (Some(secret), _) if secret.len() < 32 => {
+                Err("--jwt-secret (MOTOMIND_JWT_SECRET) is too short: at least 32 characters"
+                    .into())
+            }
             _ => Ok(()),
         }
     }

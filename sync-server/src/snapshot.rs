@@ -80,10 +80,7 @@ impl Snapshots {
             Some(below) => builder().tempdir_in(below)?,
             None => builder().tempdir()?,
         };
-        Ok(Self {
-            directory,
-            kept: Mutex::default(),
-        })
+        Ok(Self { directory, kept: Mutex::default() })
     }
 
     /// The kept snapshot with this digest.
@@ -140,8 +137,7 @@ pub(crate) async fn recent(app: &App, tenant: TenantId) -> Result<Arc<Snapshot>,
         app.snapshots.keep(tenant, &built);
         Ok(built)
     });
-    work.await
-        .map_err(|error| Error::Internal(format!("building a snapshot ended: {error}")))?
+    work.await.map_err(|error| Error::Internal(format!("building a snapshot ended: {error}")))?
 }
 
 /// Whether a device that installs the snapshot can pull on from it, and soon has the rest.

@@ -32,53 +32,17 @@ fn a_wrong_setting_is_one_line_that_names_it_and_code_2() {
     let cases: [Case<'_>; 13] = [
         (&["serve"], &[secret], "DATABASE_URL"),
         (&["serve"], &[database], "MOTOMIND_JWT_SECRET"),
-        (
-            &["serve"],
-            &[database, ("MOTOMIND_JWT_SECRET", "short")],
-            "MOTOMIND_JWT_SECRET",
-        ),
-        (
-            &["serve"],
-            &[("DATABASE_URL", "nonsense"), secret],
-            "DATABASE_URL",
-        ),
+        (&["serve"], &[database, ("MOTOMIND_JWT_SECRET", "short")], "MOTOMIND_JWT_SECRET"),
+        (&["serve"], &[("DATABASE_URL", "nonsense"), secret], "DATABASE_URL"),
         (&["serve"], &[database, secret], "DATABASE_URL"),
-        (
-            &["serve", "--listen", "everywhere"],
-            &[database, secret],
-            "--listen",
-        ),
-        (
-            &["serve"],
-            &[database, secret, ("MOTOMIND_LISTEN", "1.2.3.4")],
-            "--listen",
-        ),
-        (
-            &["serve", "--pool-size", "0"],
-            &[database, secret],
-            "--pool-size",
-        ),
-        (
-            &["serve", "--retention-days", "3"],
-            &[database, secret],
-            "--retention-days",
-        ),
-        (
-            &["serve", "--jwks", "/nowhere/keys"],
-            &[database],
-            "MOTOMIND_JWKS",
-        ),
+        (&["serve", "--listen", "everywhere"], &[database, secret], "--listen"),
+        (&["serve"], &[database, secret, ("MOTOMIND_LISTEN", "1.2.3.4")], "--listen"),
+        (&["serve", "--pool-size", "0"], &[database, secret], "--pool-size"),
+        (&["serve", "--retention-days", "3"], &[database, secret], "--retention-days"),
+        (&["serve", "--jwks", "/nowhere/keys"], &[database], "MOTOMIND_JWKS"),
         (&["migrate", "up"], &[], "MOTOMIND_ADMIN_URL"),
-        (
-            &["tenant", "add", "X"],
-            &[("MOTOMIND_ADMIN_URL", "host=/nowhere")],
-            "MOTOMIND_ADMIN_URL",
-        ),
-        (
-            &["token", "--tenant", "x", "--user", "y"],
-            &[secret],
-            "--tenant",
-        ),
+        (&["tenant", "add", "X"], &[("MOTOMIND_ADMIN_URL", "host=/nowhere")], "MOTOMIND_ADMIN_URL"),
+        (&["token", "--tenant", "x", "--user", "y"], &[secret], "--tenant"),
     ];
     for (arguments, variables, named) in cases {
         let mut command = command(arguments);
@@ -180,21 +144,12 @@ async fn dev_serves_and_the_operators_commands_work_beside_it() {
     assert_eq!(page["head"], 0);
 
     let status = dev.says(&["migrate", "status"]);
-    assert!(
-        status.contains("000_baseline") && !status.contains("missing"),
-        "{status}"
-    );
+    assert!(status.contains("000_baseline") && !status.contains("missing"), "{status}");
     assert_eq!(dev.says(&["migrate", "up"]), "nothing to apply");
     assert!(dev.says(&["partitions"]).contains("partition"));
-    assert!(
-        dev.says(&["device", "list", "--tenant", &tenant])
-            .starts_with("device")
-    );
+    assert!(dev.says(&["device", "list", "--tenant", &tenant]).starts_with("device"));
     let doctor = dev.says(&["doctor"]);
-    assert!(
-        !doctor.contains("wrong") && doctor.lines().count() == 2,
-        "{doctor}"
-    );
+    assert!(!doctor.contains("wrong") && doctor.lines().count() == 2, "{doctor}");
     let backup = directory.path().join("backup.json");
     std::fs::write(&backup, "{\"tenants\": [], \"vehicles\": []}").unwrap();
     dev.says(&["import", backup.to_str().unwrap()]);
@@ -203,11 +158,7 @@ async fn dev_serves_and_the_operators_commands_work_beside_it() {
     unknown.envs(dev.variables.iter().cloned());
     let refused = run(&mut unknown);
     assert_eq!(refused.status.code(), Some(2));
-    assert!(
-        String::from_utf8(refused.stderr)
-            .unwrap()
-            .contains("has no device")
-    );
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("has no device"));
 
     dev.terminate();
     let socket = directory.path().join(".s.PGSQL.5432");
@@ -217,15 +168,7 @@ async fn dev_serves_and_the_operators_commands_work_beside_it() {
     let mut again = Dev::start(directory.path());
     let token = again.says(&["token", "--tenant", &tenant, "--user", &user]);
     let url = format!("{}/v1/sync/pull", again.variable("MOTOMIND_URL"));
-    assert_eq!(
-        http.get(url)
-            .bearer_auth(&token)
-            .send()
-            .await
-            .unwrap()
-            .status(),
-        200
-    );
+    assert_eq!(http.get(url).bearer_auth(&token).send().await.unwrap().status(), 200);
     again.process.kill().unwrap();
     again.process.wait().unwrap();
     if Path::new("/usr/bin/setpriv").exists() {

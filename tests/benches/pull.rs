@@ -4,12 +4,7 @@
 //! ```text
 //! cargo bench -p motomind-tests --bench pull
 //! ```
-#![allow(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    missing_docs
-)]
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -35,11 +30,8 @@ async fn main() {
     let database = postgres.database().await;
     let (tenant, _) = database.tenant_with_vehicle().await;
     fill(&database, tenant).await;
-    let mut settings = Settings::new(
-        "127.0.0.1:0".parse().unwrap(),
-        database.url(role::SERVER),
-        SECRET.into(),
-    );
+    let mut settings =
+        Settings::new("127.0.0.1:0".parse().unwrap(), database.url(role::SERVER), SECRET.into());
     settings.rate_burst = 1_000_000;
     let server = serve::start(settings).await.unwrap();
     let (mut pulls, mut inserts) = (Vec::new(), Vec::new());
@@ -74,10 +66,7 @@ async fn fill(database: &Database, tenant: Uuid) {
                 (timestamptz '2026-01-01' + i * interval '1 minute')::date, 'America/Denver',
                 i, 4812, 'Sinclair Leadville', '{\"gallons\": 12.345, \"price_per_gallon\": 3.899}'
          FROM generate_series(1, $2::bigint) AS g (i) JOIN v ON v.n = 1 + i % 100";
-    admin
-        .execute(events, &[&tenant, &(EVENTS as i64)])
-        .await
-        .unwrap();
+    admin.execute(events, &[&tenant, &(EVENTS as i64)]).await.unwrap();
 }
 
 fn now() -> i64 {
@@ -91,10 +80,7 @@ async fn pull(url: &str, tenant: Uuid, dir: &Path) -> Duration {
         iss: None,
         aud: Some("authenticated".into()),
         role: None,
-        app_metadata: AppMetadata {
-            tenant_id: tenant.into(),
-            role: Role::Technician,
-        },
+        app_metadata: AppMetadata { tenant_id: tenant.into(), role: Role::Technician },
     };
     let key = EncodingKey::from_secret(SECRET.as_bytes());
     let token = jsonwebtoken::encode(&Header::default(), &claims, &key).unwrap();
@@ -112,10 +98,7 @@ async fn pull(url: &str, tenant: Uuid, dir: &Path) -> Duration {
     device.set_token(Some(&token), now());
     let (device, http) = (Mutex::new(device), Http::new(url).unwrap());
     let start = Instant::now();
-    assert_eq!(
-        http.sync_once(&device, now).await.unwrap(),
-        SyncEnd::CaughtUp
-    );
+    assert_eq!(http.sync_once(&device, now).await.unwrap(), SyncEnd::CaughtUp);
     let took = start.elapsed();
     assert!(device.lock().unwrap().status(now()).unwrap().seq as usize >= EVENTS);
     took
@@ -135,8 +118,7 @@ fn bare_inserts(dir: &Path) -> Duration {
         .unwrap();
     assert_eq!(rows.len(), EVENTS);
     let bare = Connection::open(dir.join("bare.db")).unwrap();
-    bare.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL")
-        .unwrap();
+    bare.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL").unwrap();
     mirror::create(&bare).unwrap();
     let slots = vec!["?"; 13].join(", ");
     let start = Instant::now();

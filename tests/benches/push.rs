@@ -5,12 +5,7 @@
 //! ```text
 //! cargo bench -p motomind-tests --bench push
 //! ```
-#![allow(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    missing_docs
-)]
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -36,10 +31,7 @@ async fn main() {
     let postgres = Postgres::private(Durability::Real);
     let database = postgres.database().await;
     let server = Server::start(&database);
-    println!(
-        "resident memory of the server, idle      {:6.1} MiB",
-        server.resident_mib()
-    );
+    println!("resident memory of the server, idle      {:6.1} MiB", server.resident_mib());
     for writers in [1, 4] {
         let (mut pushes, mut bare) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
@@ -55,15 +47,9 @@ async fn main() {
         println!("{writers} writers, batches of {BATCH}:");
         println!("  push over HTTP, token and RLS          {push:8.0} events/s");
         println!("  bare SQL, the same inserts             {bare:8.0} events/s");
-        println!(
-            "  push / bare                            {:8.2}",
-            push / bare
-        );
+        println!("  push / bare                            {:8.2}", push / bare);
     }
-    println!(
-        "resident memory of the server, loaded    {:6.1} MiB",
-        server.resident_mib()
-    );
+    println!("resident memory of the server, loaded    {:6.1} MiB", server.resident_mib());
 }
 
 /// One writer's pushes, made beforehand: a vehicle's readings, rising.
@@ -139,14 +125,8 @@ impl Columns {
             ids: events.iter().map(|event| event.id.0).collect(),
             vehicles: events.iter().map(|event| event.vehicle_id.0).collect(),
             ats: events.iter().map(|event| event.occurred_at).collect(),
-            miles: events
-                .iter()
-                .map(|event| event.miles.unwrap() as i32)
-                .collect(),
-            notes: events
-                .iter()
-                .map(|event| event.notes.clone().unwrap())
-                .collect(),
+            miles: events.iter().map(|event| event.miles.unwrap() as i32).collect(),
+            notes: events.iter().map(|event| event.notes.clone().unwrap()).collect(),
             payloads: events.iter().map(|_| "{}".to_string()).collect(),
             bodies: events.iter().map(json).collect(),
             hashes: batch.iter().map(|sealed| sealed.hash.0.to_vec()).collect(),
@@ -160,10 +140,8 @@ async fn over_sql(database: &Database, writers: usize) -> Duration {
     for _ in 0..writers {
         let (tenant, vehicle) = database.tenant_with_vehicle().await;
         let mut device = Sender::of("", tenant, motomind_protocol::Role::Technician);
-        let columns: Vec<Columns> = batches(&mut device, vehicle)
-            .iter()
-            .map(|batch| Columns::of(batch))
-            .collect();
+        let columns: Vec<Columns> =
+            batches(&mut device, vehicle).iter().map(|batch| Columns::of(batch)).collect();
         let client = database.connect(role::SERVER).await;
         work.push((client, device, columns));
     }
@@ -191,10 +169,7 @@ async fn insert_all(mut client: Client, device: Sender, batches: Vec<Columns>) {
         )
         .await
         .unwrap();
-    let number = client
-        .prepare("SELECT entity_id, seq FROM number_changes()")
-        .await
-        .unwrap();
+    let number = client.prepare("SELECT entity_id, seq FROM number_changes()").await.unwrap();
     let operations = client
         .prepare(
             "INSERT INTO operations (tenant_id, op_id, hash, outcome, seq, device_id, incarnation,
@@ -233,26 +208,12 @@ async fn insert_all(mut client: Client, device: Sender, batches: Vec<Columns>) {
         let ids: Vec<Uuid> = numbered.iter().map(|row| row.get(0)).collect();
         let seqs: Vec<i64> = numbered.iter().map(|row| row.get(1)).collect();
         assert_eq!(ids.len(), BATCH);
-        let identity = (
-            &device.tenant,
-            &device.device,
-            &device.incarnation,
-            &device.user,
-        );
+        let identity = (&device.tenant, &device.device, &device.incarnation, &device.user);
         let (tenant, own, life, user) = identity;
         transaction
             .execute(
                 &operations,
-                &[
-                    tenant,
-                    own,
-                    life,
-                    user,
-                    &ids,
-                    &batch.hashes,
-                    &seqs,
-                    &batch.places,
-                ],
+                &[tenant, own, life, user, &ids, &batch.hashes, &seqs, &batch.places],
             )
             .await
             .unwrap();
@@ -284,12 +245,7 @@ impl Server {
         let status = format!("/proc/{}/status", self.process.id());
         let status = std::fs::read_to_string(status).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib: f64 = line
-            .unwrap()
-            .trim()
-            .trim_end_matches(" kB")
-            .parse()
-            .unwrap();
+        let kib: f64 = line.unwrap().trim().trim_end_matches(" kB").parse().unwrap();
         kib / 1024.0
     }
 }

@@ -71,29 +71,18 @@ impl Postgres {
     pub fn private(durability: Durability) -> Self {
         let cluster = Cluster::start_new(durability);
         let mut admin = Config::new();
-        admin
-            .host_path(cluster.folder())
-            .user("postgres")
-            .dbname("postgres");
+        admin.host_path(cluster.folder()).user("postgres").dbname("postgres");
         Self::prepared(admin, Some(cluster))
     }
 
     /// Makes the template database: migrated once, copied for each test.
     fn prepared(admin: Config, cluster: Option<Cluster>) -> Self {
         let prefix = format!("motomind_test_{}", uuid::Uuid::new_v4().simple());
-        let this = Self {
-            admin,
-            cluster,
-            prefix,
-            next: AtomicU32::new(0),
-        };
+        let this = Self { admin, cluster, prefix, next: AtomicU32::new(0) };
         let (admin, template) = (this.admin.clone(), this.template());
         apart(async move {
             let server = connect(&admin).await;
-            server
-                .batch_execute(&format!("CREATE DATABASE {template}"))
-                .await
-                .unwrap();
+            server.batch_execute(&format!("CREATE DATABASE {template}")).await.unwrap();
             let mut inside = connect(admin.clone().dbname(&template)).await;
             migrate::up(&mut inside, None).await.unwrap();
             make_roles(&server).await;
@@ -121,10 +110,7 @@ impl Postgres {
         let admin = connect(&self.admin).await;
         let create = format!("CREATE DATABASE {name} TEMPLATE {template}");
         admin.batch_execute(&create).await.unwrap();
-        Database {
-            admin: self.admin.clone(),
-            name,
-        }
+        Database { admin: self.admin.clone(), name }
     }
 
     /// The private cluster, to stop and start it.
@@ -226,15 +212,8 @@ async fn make_roles(server: &Client) {
 /// Runs a future to its end on a thread and runtime of its own, so that it can be waited for
 /// inside another runtime.
 fn apart(work: impl Future<Output = ()> + Send + 'static) {
-    let runtime = || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-    };
-    std::thread::spawn(move || runtime().block_on(work))
-        .join()
-        .expect("database work");
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    std::thread::spawn(move || runtime().block_on(work)).join().expect("database work");
 }
 
 /// A private cluster on a Unix socket in a temporary folder.
@@ -245,17 +224,9 @@ pub struct Cluster {
 
 impl Cluster {
     fn start_new(durability: Durability) -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("motomind-pg-")
-            .tempdir()
-            .unwrap()
-            .keep();
+        let folder = tempfile::Builder::new().prefix("motomind-pg-").tempdir().unwrap().keep();
         if is_root() {
-            let owner = Command::new("chown")
-                .arg("postgres")
-                .arg(&folder)
-                .status()
-                .unwrap();
+            let owner = Command::new("chown").arg("postgres").arg(&folder).status().unwrap();
             assert!(owner.success(), "chown of the cluster's folder");
         }
         let watchdog = watch(&folder);
@@ -265,11 +236,7 @@ impl Cluster {
             .args(["--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8"])
             .args(["--locale", "C", "-D"])
             .arg(&data));
-        let sync = if durability == Durability::Real {
-            "on"
-        } else {
-            "off"
-        };
+        let sync = if durability == Durability::Real { "on" } else { "off" };
         let settings = format!(
             "listen_addresses = ''\nunix_socket_directories = '{}'\nfsync = {sync}\n\
              full_page_writes = {sync}\nmax_connections = {CONNECTIONS_MAX}\n\
@@ -311,10 +278,7 @@ impl Cluster {
 
     /// Stops it in order.
     pub fn stop(&self) {
-        run(tool("pg_ctl")
-            .args(["-w", "-s", "-m", "fast", "-D"])
-            .arg(self.data())
-            .arg("stop"));
+        run(tool("pg_ctl").args(["-w", "-s", "-m", "fast", "-D"]).arg(self.data()).arg("stop"));
     }
 }
 
@@ -327,10 +291,7 @@ impl Drop for Cluster {
 
 /// A process that outlives this one by the moment it takes to end the cluster.
 fn watch(folder: &Path) -> Child {
-    let prefix: Vec<String> = as_postgres()
-        .iter()
-        .map(|word| (*word).to_string())
-        .collect();
+    let prefix: Vec<String> = as_postgres().iter().map(|word| (*word).to_string()).collect();
     let script = format!(
         "trap '' INT TERM HUP; cat >/dev/null; \
          {} '{}' -s -m immediate -D '{}/data' stop; rm -rf '{}'",
@@ -355,20 +316,13 @@ fn is_root() -> bool {
 
 /// initdb and postgres refuse to run as root.
 fn as_postgres() -> &'static [&'static str] {
-    if is_root() {
-        &["runuser", "-u", "postgres", "--"]
-    } else {
-        &["env"]
-    }
+    if is_root() { &["runuser", "-u", "postgres", "--"] } else { &["env"] }
 }
 
 fn tool(name: &str) -> Command {
     let prefix = as_postgres();
     let mut command = Command::new(prefix[0]);
-    command
-        .args(&prefix[1..])
-        .arg(binaries().join(name))
-        .current_dir("/");
+    command.args(&prefix[1..]).arg(binaries().join(name)).current_dir("/");
     command
 }
 

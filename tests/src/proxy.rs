@@ -51,20 +51,12 @@ impl Proxy {
                     let cut = dice.permille(permille) && !heal.load(Ordering::Relaxed);
                     cut.then(|| dice.below(faults.within_bytes))
                 };
-                let limits = (
-                    limit(faults.request_cut_permille),
-                    limit(faults.reply_cut_permille),
-                );
+                let limits = (limit(faults.request_cut_permille), limit(faults.reply_cut_permille));
                 connections.spawn(relay(client, upstream, limits, count.clone()));
                 while connections.try_join_next().is_some() {}
             }
         });
-        Ok(Self {
-            address,
-            healed,
-            cuts,
-            task: task.abort_handle(),
-        })
+        Ok(Self { address, healed, cuts, task: task.abort_handle() })
     }
 
     /// `http://` and the address.

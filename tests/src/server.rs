@@ -48,10 +48,7 @@ pub fn claims(tenant: Uuid, user: Uuid, role: Role) -> Claims {
         iss: None,
         aud: Some("authenticated".into()),
         role: Some("authenticated".into()),
-        app_metadata: AppMetadata {
-            tenant_id: TenantId(tenant),
-            role,
-        },
+        app_metadata: AppMetadata { tenant_id: TenantId(tenant), role },
     }
 }
 
@@ -127,10 +124,7 @@ impl Sender {
             lane: event.vehicle_id.0,
             schema: limits::SCHEMA_VERSION,
             supersedes: Vec::new(),
-            clock: ClockEvidence {
-                wall_ms: event.occurred_at,
-                ..ClockEvidence::default()
-            },
+            clock: ClockEvidence { wall_ms: event.occurred_at, ..ClockEvidence::default() },
             prev_hash: self.head,
             body: Body::Event(Box::new(event)),
         }
@@ -281,9 +275,7 @@ pub fn reading(vehicle: Uuid, minutes: i64, miles: i64) -> Event {
 #[must_use]
 pub fn damage(vehicle: Uuid, minutes: i64) -> Event {
     let mut event = plain(vehicle, "damage", minutes);
-    event
-        .payload
-        .insert("description".into(), "a scratch".into());
+    event.payload.insert("description".into(), "a scratch".into());
     event
 }
 

@@ -3,12 +3,7 @@
 //! was acknowledged may be lost, nothing may arrive twice.
 //!
 //! Counts by environment: `KILLS` (10), `PG_STOPS` (2).
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stderr
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -30,11 +25,8 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 const SECRET: &str = "a secret of at least thirty-two characters";
-const FAULTS: Faults = Faults {
-    request_cut_permille: 150,
-    reply_cut_permille: 200,
-    within_bytes: 4_000,
-};
+const FAULTS: Faults =
+    Faults { request_cut_permille: 150, reply_cut_permille: 200, within_bytes: 4_000 };
 
 fn count(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
@@ -47,10 +39,7 @@ fn token(tenant: Uuid, user: Uuid) -> String {
         iss: None,
         aud: Some("authenticated".into()),
         role: Some("authenticated".into()),
-        app_metadata: AppMetadata {
-            tenant_id: tenant.into(),
-            role: Role::Technician,
-        },
+        app_metadata: AppMetadata { tenant_id: tenant.into(), role: Role::Technician },
     };
     let key = EncodingKey::from_secret(SECRET.as_bytes());
     jsonwebtoken::encode(&Header::default(), &claims, &key).unwrap()
@@ -61,10 +50,7 @@ async fn arrived(database: &Database, tenant: Uuid) -> BTreeSet<Uuid> {
     let rows = database
         .admin()
         .await
-        .query(
-            "SELECT id FROM vehicle_events WHERE tenant_id = $1",
-            &[&tenant],
-        )
+        .query("SELECT id FROM vehicle_events WHERE tenant_id = $1", &[&tenant])
         .await
         .unwrap();
     let ids: BTreeSet<Uuid> = rows.iter().map(|row| row.get(0)).collect();
@@ -125,9 +111,7 @@ async fn killing_device_and_server_processes_loses_and_doubles_nothing() {
     let database = Postgres::shared().database().await;
     let (tenant, vehicle) = database.tenant_with_vehicle().await;
     let (mut server, address) = start_server(&database, "127.0.0.1:0");
-    let proxy = Proxy::start(address.parse().unwrap(), FAULTS, 1)
-        .await
-        .unwrap();
+    let proxy = Proxy::start(address.parse().unwrap(), FAULTS, 1).await.unwrap();
     let dir = TempDir::new().unwrap();
     let path = dir.path().to_str().unwrap().to_owned();
     let (token, vehicle) = (token(tenant, Uuid::new_v4()), vehicle.to_string());
@@ -152,10 +136,8 @@ async fn killing_device_and_server_processes_loses_and_doubles_nothing() {
     assert_eq!(last.line().as_deref(), Some("synced"));
     last.kill();
     // A line cut short by the kill was not an acknowledgement.
-    let acknowledged: BTreeSet<Uuid> = acknowledged
-        .iter()
-        .filter_map(|line| line.parse().ok())
-        .collect();
+    let acknowledged: BTreeSet<Uuid> =
+        acknowledged.iter().filter_map(|line| line.parse().ok()).collect();
     let arrived = arrived(&database, tenant).await;
     let lost: Vec<_> = acknowledged.difference(&arrived).collect();
     assert!(lost.is_empty(), "{} lost: {lost:?}", lost.len());
@@ -180,10 +162,7 @@ fn open(dir: &Path, token: &str) -> Device {
         vfs: None,
         identity: Some(Claims::peek(token).unwrap().identity()),
         key: None,
-        seed: [*Uuid::new_v4().as_bytes(), *Uuid::new_v4().as_bytes()]
-            .concat()
-            .try_into()
-            .unwrap(),
+        seed: [*Uuid::new_v4().as_bytes(), *Uuid::new_v4().as_bytes()].concat().try_into().unwrap(),
         now: now(),
     })
     .unwrap();
@@ -194,9 +173,7 @@ fn open(dir: &Path, token: &str) -> Device {
 fn scratch(vehicle: Uuid, number: usize) -> Capture {
     let day = NaiveDate::from_ymd_opt(2026, 11, 20).unwrap();
     let mut capture = Capture::new(vehicle.into(), "damage", now(), day, "America/Denver");
-    capture
-        .payload
-        .insert("description".into(), format!("scratch {number}").into());
+    capture.payload.insert("description".into(), format!("scratch {number}").into());
     capture
 }
 
@@ -237,21 +214,14 @@ async fn stopping_postgres_under_load_loses_and_doubles_nothing() {
     let postgres = Postgres::private(Durability::Real);
     let database = postgres.database().await;
     let (tenant, vehicle) = database.tenant_with_vehicle().await;
-    let mut settings = Settings::new(
-        "127.0.0.1:0".parse().unwrap(),
-        database.url(role::SERVER),
-        SECRET.into(),
-    );
+    let mut settings =
+        Settings::new("127.0.0.1:0".parse().unwrap(), database.url(role::SERVER), SECRET.into());
     settings.rate_per_minute = 6_000_000;
     settings.rate_burst = 1_000_000;
     let server = serve::start(settings).await.unwrap();
     let (progress, mut seen) = watch::channel(0);
     let (stop, stopped) = watch::channel(false);
-    let dirs = [
-        TempDir::new().unwrap(),
-        TempDir::new().unwrap(),
-        TempDir::new().unwrap(),
-    ];
+    let dirs = [TempDir::new().unwrap(), TempDir::new().unwrap(), TempDir::new().unwrap()];
     let workers: Vec<_> = dirs
         .iter()
         .map(|dir| {

@@ -73,10 +73,7 @@ fn counts(report: &ImportReport, source: &str) -> (u64, u64, usize, usize) {
 
 async fn record(client: &Client, number: u128) -> EventRecord {
     let query = "SELECT record FROM event_records WHERE id = $1";
-    let row = client
-        .query_one(query, &[&Uuid::from_u128(number)])
-        .await
-        .unwrap();
+    let row = client.query_one(query, &[&Uuid::from_u128(number)]).await.unwrap();
     serde_json::from_str(row.get(0)).unwrap()
 }
 
@@ -94,12 +91,7 @@ async fn everything(database: &Database) -> Vec<String> {
     ] {
         let rows = format!("SELECT '{table} ' || t::text FROM {table} t ORDER BY 1");
         all.extend(
-            admin
-                .query(&rows, &[])
-                .await
-                .unwrap()
-                .iter()
-                .map(|row| row.get::<_, String>(0)),
+            admin.query(&rows, &[]).await.unwrap().iter().map(|row| row.get::<_, String>(0)),
         );
     }
     all
@@ -158,10 +150,7 @@ async fn a_backup_is_mapped_kept_or_refused_with_reasons() {
     assert_eq!(legacy.fix.unwrap().latitude, 0.0);
     assert_eq!(legacy.payload["time"], json!("10:15"));
     let service = record(&client, 0x52).await.event;
-    assert_eq!(
-        (service.total_minor, service.vendor.as_deref()),
-        (Some(0), Some("Werkstatt"))
-    );
+    assert_eq!((service.total_minor, service.vendor.as_deref()), (Some(0), Some("Werkstatt")));
     assert_eq!(service.payload["labor_minor"], json!(1250));
     assert_eq!(service.payload["line_items"][0]["amount_minor"], json!(725));
     let low = record(&client, 0x42).await.event;
@@ -171,27 +160,15 @@ async fn a_backup_is_mapped_kept_or_refused_with_reasons() {
     );
     let snapshot = record(&client, 0x44).await.event;
     assert_eq!(
-        (
-            &snapshot.payload["fuel_eighths"],
-            &snapshot.payload["coolant"]
-        ),
+        (&snapshot.payload["fuel_eighths"], &snapshot.payload["coolant"]),
         (&json!(4), &json!("normal"))
     );
-    assert_eq!(
-        record(&client, 0x47).await.event.payload["treads"],
-        json!({"fl": 6})
-    );
-    assert_eq!(
-        record(&client, 0x46).await.event.payload["any"],
-        json!([null, 1])
-    );
+    assert_eq!(record(&client, 0x47).await.event.payload["treads"], json!({"fl": 6}));
+    assert_eq!(record(&client, 0x46).await.event.payload["any"], json!([null, 1]));
     let first = record(&client, 0x40).await;
     assert_eq!(first.event.date.to_string(), "2025-01-05");
     assert_eq!(
-        (
-            first.user_id.map(|user| user.0),
-            &first.event.payload["logged_by"]
-        ),
+        (first.user_id.map(|user| user.0), &first.event.payload["logged_by"]),
         (Some(Uuid::from_u128(0xb)), &json!(id(0xb)))
     );
     // The deleted reading is there, taken back, and counts for nothing.
@@ -204,16 +181,10 @@ async fn a_backup_is_mapped_kept_or_refused_with_reasons() {
                 AND current_mileage_override = 0 AND garage_id IS NOT NULL";
     assert_eq!(count(&client, van).await, 1);
     // Every row of the file that names a tenant is kept whole.
+    assert_eq!(count(&client, "SELECT count(*) FROM imported_rows").await, 28);
     assert_eq!(
-        count(&client, "SELECT count(*) FROM imported_rows").await,
-        28
-    );
-    assert_eq!(
-        count(
-            &client,
-            "SELECT count(*) FROM imported_rows WHERE row LIKE '%hero_image_url%'"
-        )
-        .await,
+        count(&client, "SELECT count(*) FROM imported_rows WHERE row LIKE '%hero_image_url%'")
+            .await,
         1
     );
 }
@@ -230,11 +201,7 @@ async fn a_second_import_changes_nothing_and_mends_what_was_refused() {
     for (name, source) in &second.sources {
         let (then, now) = (&first.sources[name], source);
         assert_eq!((now.mapped, &now.refused), (0, &then.refused), "{name}");
-        assert_eq!(
-            now.unchanged as usize,
-            then.mapped as usize + then.kept.len(),
-            "{name}"
-        );
+        assert_eq!(now.unchanged as usize, then.mapped as usize + then.kept.len(), "{name}");
     }
     // The missing vehicle arrives with a later backup; its event comes in, all else stands.
     let vehicles = backup["vehicles"].as_array_mut().unwrap();
@@ -244,14 +211,7 @@ async fn a_second_import_changes_nothing_and_mends_what_was_refused() {
     assert_eq!(counts(&third, "vehicles"), (1, 3, 1, 0));
     assert_eq!(third.sources["current_events"].mapped, 1);
     assert_eq!(record(&client, 0x48).await.event.kind, "parking");
-    assert_eq!(
-        count(
-            &client,
-            "SELECT count(*) FROM vehicles WHERE nickname = 'Van 1'"
-        )
-        .await,
-        1
-    );
+    assert_eq!(count(&client, "SELECT count(*) FROM vehicles WHERE nickname = 'Van 1'").await, 1);
 }
 
 #[tokio::test]
@@ -260,10 +220,7 @@ async fn what_is_no_backup_is_refused_as_a_whole() {
     let mut client = database.admin().await;
     for not in [json!([]), json!({"hello": 1}), json!(null)] {
         assert!(
-            matches!(
-                import(&mut client, &not).await,
-                Err(ImportError::NotABackup(_))
-            ),
+            matches!(import(&mut client, &not).await, Err(ImportError::NotABackup(_))),
             "{not}"
         );
     }

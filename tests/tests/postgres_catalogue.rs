@@ -6,11 +6,7 @@ use motomind_tests::postgres::{Postgres, role};
 
 /// How each rule is broken, and the object that must then be named.
 const BREAKAGES: &[(&str, &str, &str)] = &[
-    (
-        "rls_enabled",
-        "ALTER TABLE vehicles DISABLE ROW LEVEL SECURITY",
-        "vehicles",
-    ),
+    ("rls_enabled", "ALTER TABLE vehicles DISABLE ROW LEVEL SECURITY", "vehicles"),
     (
         "rls_enabled",
         "ALTER TABLE vehicle_events_2025 DISABLE ROW LEVEL SECURITY",
@@ -21,31 +17,11 @@ const BREAKAGES: &[(&str, &str, &str)] = &[
         "ALTER TABLE vehicle_events_default NO FORCE ROW LEVEL SECURITY",
         "vehicle_events_default",
     ),
-    (
-        "rls_forced",
-        "ALTER TABLE operations NO FORCE ROW LEVEL SECURITY",
-        "operations",
-    ),
-    (
-        "tenant_wall",
-        "DROP POLICY tenant_wall ON vehicle_events_2025",
-        "vehicle_events_2025",
-    ),
-    (
-        "tenant_wall",
-        "ALTER POLICY tenant_wall ON garages USING (true)",
-        "garages",
-    ),
-    (
-        "tenant_wall",
-        "ALTER POLICY tenant_wall ON garages WITH CHECK (true)",
-        "garages",
-    ),
-    (
-        "tenant_wall",
-        "ALTER POLICY tenant_wall ON garages TO motomind_server",
-        "garages",
-    ),
+    ("rls_forced", "ALTER TABLE operations NO FORCE ROW LEVEL SECURITY", "operations"),
+    ("tenant_wall", "DROP POLICY tenant_wall ON vehicle_events_2025", "vehicle_events_2025"),
+    ("tenant_wall", "ALTER POLICY tenant_wall ON garages USING (true)", "garages"),
+    ("tenant_wall", "ALTER POLICY tenant_wall ON garages WITH CHECK (true)", "garages"),
+    ("tenant_wall", "ALTER POLICY tenant_wall ON garages TO motomind_server", "garages"),
     (
         "tenant_wall",
         "CREATE TABLE notes (tenant_id uuid NOT NULL, id uuid, PRIMARY KEY (tenant_id, id))",
@@ -67,48 +43,28 @@ const BREAKAGES: &[(&str, &str, &str)] = &[
         "ALTER TABLE devices DROP CONSTRAINT devices_pkey, ADD PRIMARY KEY (id)",
         "devices",
     ),
-    (
-        "tenant_first_unique",
-        "CREATE UNIQUE INDEX receipts ON vehicles (hero_photo)",
-        "receipts",
-    ),
+    ("tenant_first_unique", "CREATE UNIQUE INDEX receipts ON vehicles (hero_photo)", "receipts"),
     (
         "foreign_key_carries_tenant",
         "ALTER TABLE garages ADD UNIQUE (id);
       ALTER TABLE vehicles ADD CONSTRAINT lives FOREIGN KEY (garage_id) REFERENCES garages (id)",
         "vehicles.lives",
     ),
-    (
-        "owner",
-        "ALTER TABLE devices OWNER TO motomind_server",
-        "devices",
-    ),
-    (
-        "owner",
-        "ALTER VIEW timeline_feed OWNER TO motomind_system",
-        "timeline_feed",
-    ),
+    ("owner", "ALTER TABLE devices OWNER TO motomind_server", "devices"),
+    ("owner", "ALTER VIEW timeline_feed OWNER TO motomind_system", "timeline_feed"),
     (
         "view_as_invoker",
         "ALTER VIEW active_vehicles SET (security_invoker = false)",
         "active_vehicles",
     ),
-    (
-        "view_as_invoker",
-        "ALTER VIEW active_vehicles RESET (security_invoker)",
-        "active_vehicles",
-    ),
+    ("view_as_invoker", "ALTER VIEW active_vehicles RESET (security_invoker)", "active_vehicles"),
     (
         "no_shared_matview",
         "CREATE MATERIALIZED VIEW feed AS SELECT * FROM vehicles;
                            GRANT SELECT ON feed TO motomind_client",
         "feed",
     ),
-    (
-        "no_public_grant",
-        "GRANT SELECT ON vehicles TO PUBLIC",
-        "vehicles: SELECT",
-    ),
+    ("no_public_grant", "GRANT SELECT ON vehicles TO PUBLIC", "vehicles: SELECT"),
     (
         "no_destructive_grant",
         "GRANT TRUNCATE ON vehicle_events_2026 TO motomind_server",
@@ -129,11 +85,7 @@ const BREAKAGES: &[(&str, &str, &str)] = &[
         "GRANT UPDATE ON change_log TO motomind_server",
         "change_log to motomind_server",
     ),
-    (
-        "definer_owner",
-        "ALTER FUNCTION number_changes() OWNER TO postgres",
-        "number_changes()",
-    ),
+    ("definer_owner", "ALTER FUNCTION number_changes() OWNER TO postgres", "number_changes()"),
     (
         "definer_path",
         "ALTER FUNCTION delete_vehicle(uuid) RESET search_path",
@@ -144,26 +96,14 @@ const BREAKAGES: &[(&str, &str, &str)] = &[
         "GRANT EXECUTE ON FUNCTION append_change(text, uuid, text) TO PUBLIC",
         "append_change(text,uuid,text)",
     ),
-    (
-        "roles_bound",
-        "ALTER ROLE motomind_server BYPASSRLS",
-        "motomind_server",
-    ),
-    (
-        "roles_without_login",
-        "ALTER ROLE motomind_system LOGIN",
-        "motomind_system",
-    ),
+    ("roles_bound", "ALTER ROLE motomind_server BYPASSRLS", "motomind_server"),
+    ("roles_without_login", "ALTER ROLE motomind_system LOGIN", "motomind_system"),
     (
         "roles_apart",
         "GRANT motomind_system TO motomind_server",
         "motomind_server as motomind_system",
     ),
-    (
-        "schema_closed",
-        "GRANT CREATE ON SCHEMA public TO PUBLIC",
-        "public",
-    ),
+    ("schema_closed", "GRANT CREATE ON SCHEMA public TO PUBLIC", "public"),
     (
         "partition_triggers",
         "DROP TRIGGER on_insert_3_log ON vehicle_events_2025",
@@ -179,21 +119,9 @@ const BREAKAGES: &[(&str, &str, &str)] = &[
         "ALTER TABLE vehicle_events_2025 DISABLE TRIGGER immutable",
         "vehicle_events_2025: immutable",
     ),
-    (
-        "record_triggers",
-        "DROP TRIGGER log_update ON vehicles",
-        "vehicles: log_update",
-    ),
-    (
-        "record_triggers",
-        "ALTER TABLE operations DISABLE TRIGGER keep",
-        "operations: keep",
-    ),
-    (
-        "numbering_deferred",
-        "DROP TRIGGER number_at_commit ON change_marks",
-        "change_marks",
-    ),
+    ("record_triggers", "DROP TRIGGER log_update ON vehicles", "vehicles: log_update"),
+    ("record_triggers", "ALTER TABLE operations DISABLE TRIGGER keep", "operations: keep"),
+    ("numbering_deferred", "DROP TRIGGER number_at_commit ON change_marks", "change_marks"),
     (
         "default_partition",
         "ALTER TABLE vehicle_events DETACH PARTITION vehicle_events_default",
@@ -216,16 +144,11 @@ async fn each_property_that_is_taken_away_is_found() {
     let admin = database.admin().await;
     for (rule, breakage, object) in BREAKAGES {
         admin.batch_execute("BEGIN").await.unwrap();
-        admin
-            .batch_execute(breakage)
-            .await
-            .unwrap_or_else(|error| panic!("{breakage}: {error:?}"));
+        admin.batch_execute(breakage).await.unwrap_or_else(|error| panic!("{breakage}: {error:?}"));
         let found = catalogue::check(&admin).await.unwrap();
         admin.batch_execute("ROLLBACK").await.unwrap();
         assert!(
-            found
-                .iter()
-                .any(|defect| defect.rule == *rule && defect.object == *object),
+            found.iter().any(|defect| defect.rule == *rule && defect.object == *object),
             "{breakage} was not found by {rule}: {found:?}"
         );
     }
@@ -235,10 +158,6 @@ async fn each_property_that_is_taken_away_is_found() {
 #[test]
 fn every_rule_is_broken_once() {
     for rule in RULES {
-        assert!(
-            BREAKAGES.iter().any(|(name, _, _)| *name == rule.name),
-            "{}",
-            rule.name
-        );
+        assert!(BREAKAGES.iter().any(|(name, _, _)| *name == rule.name), "{}", rule.name);
     }
 }

@@ -41,10 +41,7 @@ async fn log(database: &Database, tenant: Uuid) -> Vec<Change> {
         changes.push(change);
     }
     let head: i64 = admin
-        .query_one(
-            "SELECT head FROM tenant_counters WHERE tenant_id = $1",
-            &[&tenant],
-        )
+        .query_one("SELECT head FROM tenant_counters WHERE tenant_id = $1", &[&tenant])
         .await
         .unwrap()
         .get(0);
@@ -54,10 +51,7 @@ async fn log(database: &Database, tenant: Uuid) -> Vec<Change> {
 
 async fn nothing_pending(database: &Database) {
     let admin = database.admin().await;
-    assert_eq!(
-        count(&admin, "SELECT count(*) FROM change_pending").await,
-        0
-    );
+    assert_eq!(count(&admin, "SELECT count(*) FROM change_pending").await, 0);
     assert_eq!(count(&admin, "SELECT count(*) FROM change_marks").await, 0);
 }
 
@@ -67,24 +61,14 @@ async fn write_many(user: &str, set_tenant: bool) {
     let client = database.connect(user).await;
     // Were numbering quadratic, this would take many minutes.
     let limit = "SET LOCAL statement_timeout = '60s';";
-    let write = format!(
-        "{limit} {}",
-        readings(tenant, vehicle, MANY, "vehicle_events")
-    );
+    let write = format!("{limit} {}", readings(tenant, vehicle, MANY, "vehicle_events"));
     if set_tenant {
         as_tenant(&client, tenant, &write).await.unwrap();
     } else {
-        client
-            .batch_execute(&format!("BEGIN; {write}; COMMIT"))
-            .await
-            .unwrap();
+        client.batch_execute(&format!("BEGIN; {write}; COMMIT")).await.unwrap();
     }
     let changes = log(&database, tenant).await;
-    assert_eq!(
-        changes.len() as i64,
-        MANY + 1,
-        "the vehicle and its readings"
-    );
+    assert_eq!(changes.len() as i64, MANY + 1, "the vehicle and its readings");
     let miles: Vec<i64> = changes
         .iter()
         .filter_map(|change| match &change.what {
@@ -92,11 +76,7 @@ async fn write_many(user: &str, set_tenant: bool) {
             _ => None,
         })
         .collect();
-    assert_eq!(
-        miles,
-        (1..=MANY).collect::<Vec<_>>(),
-        "in the order of the statement"
-    );
+    assert_eq!(miles, (1..=MANY).collect::<Vec<_>>(), "in the order of the statement");
     let admin = database.admin().await;
     let known = "SELECT count(DISTINCT seq) FROM event_registry WHERE seq BETWEEN 2 AND 100001";
     assert_eq!(count(&admin, known).await, MANY);
@@ -123,9 +103,7 @@ async fn a_direct_insert_into_a_partition_is_logged_once() {
         if set_tenant {
             as_tenant(&client, tenant, &write).await.unwrap();
         } else {
-            let earlier = write
-                .replace("2026-01-01Z", "2026-01-02Z")
-                .replace(", n\n", ", n + 3\n");
+            let earlier = write.replace("2026-01-01Z", "2026-01-02Z").replace(", n\n", ", n + 3\n");
             client.batch_execute(&earlier).await.unwrap();
         }
     }
@@ -152,10 +130,7 @@ async fn several_tenants_in_one_transaction_without_a_tenant_set() {
             );
         }
     }
-    client
-        .batch_execute(&format!("{script} COMMIT"))
-        .await
-        .unwrap();
+    client.batch_execute(&format!("{script} COMMIT")).await.unwrap();
     for (tenant, vehicle) in tenants {
         let changes = log(&database, tenant).await;
         assert_eq!(changes.len(), 1 + 2 * (5 + 1));
@@ -201,21 +176,12 @@ async fn writer(client: Client, tenant: Uuid, vehicles: Vec<Uuid>, mut dice: Dic
 async fn concurrent_writers_get_gapless_numbers_in_commit_order() {
     let database = Postgres::shared().database().await;
     let (tenant, first) = database.tenant_with_vehicle().await;
-    let vehicles = vec![
-        first,
-        database.vehicle(tenant).await,
-        database.vehicle(tenant).await,
-    ];
+    let vehicles = vec![first, database.vehicle(tenant).await, database.vehicle(tenant).await];
     let mut dice = Dice::new(7);
     let mut writers = Vec::new();
     for _ in 0..6 {
         let client = database.connect(role::SERVER).await;
-        writers.push(tokio::spawn(writer(
-            client,
-            tenant,
-            vehicles.clone(),
-            dice.fork(),
-        )));
+        writers.push(tokio::spawn(writer(client, tenant, vehicles.clone(), dice.fork())));
     }
     // A reader that pages meanwhile must see a prefix that only ever grows: a number that became
     // visible after a higher one would be lost to it.
@@ -257,56 +223,27 @@ async fn the_server_learns_its_numbers_before_it_commits() {
     let setting = format!("SET LOCAL app.current_tenant_id = '{tenant}'");
     transaction.batch_execute(&setting).await.unwrap();
     let (op, by) = (Uuid::new_v4(), Uuid::new_v4());
-    transaction
-        .batch_execute(&readings(tenant, vehicle, 2, "vehicle_events"))
-        .await
-        .unwrap();
+    transaction.batch_execute(&readings(tenant, vehicle, 2, "vehicle_events")).await.unwrap();
     let closed = format!(r#"{{"op_id":"{op}","by":"{by}"}}"#);
-    transaction
-        .execute("SELECT append_change('closed', $1, $2)", &[&op, &closed])
-        .await
-        .unwrap();
-    let numbered = transaction
-        .query("SELECT kind, seq FROM number_changes()", &[])
-        .await
-        .unwrap();
-    let numbered: Vec<(String, i64)> = numbered
-        .iter()
-        .map(|row| (row.get(0), row.get(1)))
-        .collect();
+    transaction.execute("SELECT append_change('closed', $1, $2)", &[&op, &closed]).await.unwrap();
+    let numbered = transaction.query("SELECT kind, seq FROM number_changes()", &[]).await.unwrap();
+    let numbered: Vec<(String, i64)> =
+        numbered.iter().map(|row| (row.get(0), row.get(1))).collect();
     let expected = [("event", 2), ("event", 3), ("closed", 4)];
-    assert_eq!(
-        numbered,
-        expected.map(|(kind, seq)| (kind.to_string(), seq))
-    );
-    assert!(
-        transaction
-            .query("SELECT * FROM number_changes()", &[])
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert_eq!(numbered, expected.map(|(kind, seq)| (kind.to_string(), seq)));
+    assert!(transaction.query("SELECT * FROM number_changes()", &[]).await.unwrap().is_empty());
     // What is written after it is numbered at commit, or at once when constraints are immediate.
     let later = readings(tenant, vehicle, 1, "vehicle_events")
         .replace("2026-01-01Z", "2026-03-01Z")
         .replace(", n\n", ", 9\n");
     transaction.batch_execute(&later).await.unwrap();
-    transaction
-        .batch_execute("SET CONSTRAINTS ALL IMMEDIATE")
-        .await
-        .unwrap();
+    transaction.batch_execute("SET CONSTRAINTS ALL IMMEDIATE").await.unwrap();
     let rename = format!("UPDATE vehicles SET nickname = 'Van 2' WHERE id = '{vehicle}'");
     transaction.batch_execute(&rename).await.unwrap();
     transaction.commit().await.unwrap();
     let changes = log(&database, tenant).await;
     assert_eq!(changes.len(), 6);
-    assert_eq!(
-        changes[3].what,
-        ChangeKind::Closed {
-            op_id: op.into(),
-            by: by.into()
-        }
-    );
+    assert_eq!(changes[3].what, ChangeKind::Closed { op_id: op.into(), by: by.into() });
     assert!(
         matches!(&changes[5].what, ChangeKind::Vehicle(row) if row.nickname.as_deref() == Some("Van 2"))
     );
@@ -328,28 +265,16 @@ async fn one_notification_per_transaction_and_tenant() {
             }
         }
     });
-    listener
-        .batch_execute("LISTEN motomind_changes")
-        .await
-        .unwrap();
+    listener.batch_execute("LISTEN motomind_changes").await.unwrap();
     let client = database.connect(role::CLIENT).await;
     let write = readings(tenant, vehicle, 5, "vehicle_events");
     let rename = format!("UPDATE vehicles SET nickname = 'x' WHERE id = '{vehicle}'");
-    as_tenant(&client, tenant, &format!("{write}; {rename}"))
-        .await
-        .unwrap();
-    as_tenant(&client, tenant, &rename.replace("'x'", "'y'"))
-        .await
-        .unwrap();
+    as_tenant(&client, tenant, &format!("{write}; {rename}")).await.unwrap();
+    as_tenant(&client, tenant, &rename.replace("'x'", "'y'")).await.unwrap();
     let wait = Duration::from_secs(30);
     let mut notes = Vec::new();
     for _ in 0..2 {
-        notes.push(
-            tokio::time::timeout(wait, heard.recv())
-                .await
-                .unwrap()
-                .unwrap(),
-        );
+        notes.push(tokio::time::timeout(wait, heard.recv()).await.unwrap().unwrap());
     }
     assert_eq!(notes, [format!("{tenant} 7"), format!("{tenant} 8")]);
 }
@@ -372,33 +297,20 @@ async fn records_reach_the_log_whole_and_only_when_they_change() {
     as_tenant(&client, tenant, &writes).await.unwrap();
     let changes = log(&database, tenant).await;
     assert_eq!(changes.len(), 3);
-    let ChangeKind::Garage(row) = &changes[1].what else {
-        panic!("{:?}", changes[1])
-    };
+    let ChangeKind::Garage(row) = &changes[1].what else { panic!("{:?}", changes[1]) };
     assert_eq!(
         (row.id.0, row.name.as_str(), row.lat, row.lng),
         (garage, "Depot \"Ost\"", Some(0.0), Some(-1e-7))
     );
-    assert_eq!(
-        (row.address.as_deref(), row.is_default),
-        (Some("Line 1\nLine 2"), true)
-    );
-    let ChangeKind::Vehicle(row) = &changes[2].what else {
-        panic!("{:?}", changes[2])
-    };
+    assert_eq!((row.address.as_deref(), row.is_default), (Some("Line 1\nLine 2"), true));
+    let ChangeKind::Vehicle(row) = &changes[2].what else { panic!("{:?}", changes[2]) };
     assert_eq!(row.garage_id.map(|id| id.0), Some(garage));
     assert_eq!(
         (row.year, row.vin.as_deref(), row.color.as_deref()),
         (Some(2024), Some("1HGCM82633A004352"), Some("weiß"))
     );
-    assert_eq!(
-        (row.current_mileage_override, row.manufacturer_mpg),
-        (Some(0), Some(24))
-    );
-    assert_eq!(
-        (row.nickname.as_deref(), row.deleted_at),
-        (Some("Van"), None)
-    );
+    assert_eq!((row.current_mileage_override, row.manufacturer_mpg), (Some(0), Some(24)));
+    assert_eq!((row.nickname.as_deref(), row.deleted_at), (Some("Van"), None));
     assert!(row.extra.is_empty(), "{:?}", row.extra);
     let one = format!("SELECT count(*) FROM vehicles WHERE id = '{vehicle}'");
     assert_eq!(count_as_tenant(&client, tenant, &one).await, 1);
@@ -410,10 +322,8 @@ async fn records_reach_the_log_whole_and_only_when_they_change() {
 async fn a_stale_snapshot_is_refused_at_commit() {
     let database = Postgres::shared().database().await;
     let (tenant, vehicle) = database.tenant_with_vehicle().await;
-    let (stale, other) = (
-        database.connect(role::BYPASS).await,
-        database.connect(role::BYPASS).await,
-    );
+    let (stale, other) =
+        (database.connect(role::BYPASS).await, database.connect(role::BYPASS).await);
     let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM tenant_counters";
     stale.batch_execute(begin).await.unwrap_err(); // not even readable to it
     stale
@@ -428,9 +338,6 @@ async fn a_stale_snapshot_is_refused_at_commit() {
     );
     stale.batch_execute(&low).await.unwrap();
     let error = stale.batch_execute("COMMIT").await.unwrap_err();
-    assert_eq!(
-        error.code(),
-        Some(&tokio_postgres::error::SqlState::T_R_SERIALIZATION_FAILURE)
-    );
+    assert_eq!(error.code(), Some(&tokio_postgres::error::SqlState::T_R_SERIALIZATION_FAILURE));
     assert_eq!(log(&database, tenant).await.len(), 3);
 }

@@ -42,12 +42,7 @@ async fn an_immediate_stop_loses_nothing_acknowledged_and_leaves_nothing_half_do
         let mut writers = Vec::new();
         for _ in 0..4 {
             let client = database.connect(role::SERVER).await;
-            writers.push(tokio::spawn(writer(
-                client,
-                tenant,
-                vehicle,
-                acknowledged.clone(),
-            )));
+            writers.push(tokio::spawn(writer(client, tenant, vehicle, acknowledged.clone())));
         }
         // One that holds pending entries open when the end comes.
         let open = database.connect(role::SERVER).await;
@@ -76,18 +71,8 @@ async fn an_immediate_stop_loses_nothing_acknowledged_and_leaves_nothing_half_do
         assert_eq!(count(&admin, log).await, events);
         let gaps = "SELECT head - (SELECT count(*) FROM change_log) FROM tenant_counters";
         assert_eq!(count(&admin, gaps).await, 0);
-        assert_eq!(
-            count(
-                &admin,
-                "SELECT count(*) FROM event_registry WHERE seq IS NULL"
-            )
-            .await,
-            0
-        );
-        assert_eq!(
-            count(&admin, "SELECT count(*) FROM change_pending").await,
-            0
-        );
+        assert_eq!(count(&admin, "SELECT count(*) FROM event_registry WHERE seq IS NULL").await, 0);
+        assert_eq!(count(&admin, "SELECT count(*) FROM change_pending").await, 0);
         assert_eq!(count(&admin, "SELECT count(*) FROM change_marks").await, 0);
         before = events;
         let again = database.connect(role::SERVER).await;

@@ -48,14 +48,7 @@ async fn insert(
 fn event(vehicle: Uuid, kind: &str) -> Event {
     let day = NaiveDate::from_ymd_opt(2025, 3, 9).unwrap();
     let id = EventId(Uuid::new_v4());
-    Event::new(
-        id,
-        VehicleId(vehicle),
-        kind,
-        1_741_500_000_123,
-        day,
-        "America/Denver",
-    )
+    Event::new(id, VehicleId(vehicle), kind, 1_741_500_000_123, day, "America/Denver")
 }
 
 /// The log's entry for an event.
@@ -165,9 +158,7 @@ async fn events_cannot_be_altered_by_anyone() {
     let database = Postgres::shared().database().await;
     let (tenant, vehicle) = database.tenant_with_vehicle().await;
     let admin = database.admin().await;
-    insert(&admin, tenant, &event(vehicle, "parking"))
-        .await
-        .unwrap();
+    insert(&admin, tenant, &event(vehicle, "parking")).await.unwrap();
     for table in ["vehicle_events", "vehicle_events_2025"] {
         for change in [
             format!("UPDATE {table} SET notes = 'other'"),
@@ -186,33 +177,11 @@ async fn events_cannot_be_altered_by_anyone() {
             assert_eq!(constraint(&error), "vehicle_events_immutable", "{change}");
         }
     }
-    assert_eq!(
-        count(
-            &admin,
-            "SELECT count(*) FROM vehicle_events WHERE notes IS NULL"
-        )
-        .await,
-        1
-    );
-    for table in [
-        "vehicles",
-        "garages",
-        "operations",
-        "devices",
-        "rejected_operations",
-    ] {
+    assert_eq!(count(&admin, "SELECT count(*) FROM vehicle_events WHERE notes IS NULL").await, 1);
+    for table in ["vehicles", "garages", "operations", "devices", "rejected_operations"] {
+        assert!(admin.batch_execute(&format!("DELETE FROM {table}")).await.is_err(), "{table}");
         assert!(
-            admin
-                .batch_execute(&format!("DELETE FROM {table}"))
-                .await
-                .is_err(),
-            "{table}"
-        );
-        assert!(
-            admin
-                .batch_execute(&format!("TRUNCATE {table} CASCADE"))
-                .await
-                .is_err(),
+            admin.batch_execute(&format!("TRUNCATE {table} CASCADE")).await.is_err(),
             "{table}"
         );
     }
@@ -348,14 +317,8 @@ async fn unreadable_rows_are_refused() {
         ("payload", "'null'".into()),
         ("payload", "NULL".into()),
         ("fix", "'{\"latitude\": 1, \"longitude\": 2}'".into()),
-        (
-            "fix",
-            "'{\"latitude\": 91, \"longitude\": 2, \"source\": \"gps\"}'".into(),
-        ),
-        (
-            "fix",
-            "'{\"latitude\": \"1\", \"longitude\": 2, \"source\": \"gps\"}'".into(),
-        ),
+        ("fix", "'{\"latitude\": 91, \"longitude\": 2, \"source\": \"gps\"}'".into()),
+        ("fix", "'{\"latitude\": \"1\", \"longitude\": 2, \"source\": \"gps\"}'".into()),
         (
             "fix",
             "'{\"latitude\": 1, \"longitude\": 2, \"source\": \"gps\", \"age_ms\": 1.5}'".into(),
@@ -384,31 +347,20 @@ async fn unreadable_rows_are_refused() {
         ("date", "'-infinity'".into()),
     ] {
         let mut columns: Map<String, Value> = Map::new();
-        for (name, default) in [
-            ("type", "'parking'"),
-            ("occurred_at", "now()"),
-            ("date", "'2025-01-01'"),
-        ] {
+        for (name, default) in
+            [("type", "'parking'"), ("occurred_at", "now()"), ("date", "'2025-01-01'")]
+        {
             columns.insert(name.into(), default.into());
         }
         columns.insert(column.into(), value.clone().into());
         let names: Vec<&str> = columns.keys().map(String::as_str).collect();
-        let values: Vec<&str> = columns
-            .values()
-            .map(|value| value.as_str().unwrap())
-            .collect();
+        let values: Vec<&str> = columns.values().map(|value| value.as_str().unwrap()).collect();
         let write = format!(
             "INSERT INTO vehicle_events (tenant_id, vehicle_id, {}) VALUES ('{tenant}', '{vehicle}', {})",
             names.join(", "),
             values.join(", ")
         );
-        assert!(
-            client.batch_execute(&write).await.is_err(),
-            "{column} = {value}"
-        );
+        assert!(client.batch_execute(&write).await.is_err(), "{column} = {value}");
     }
-    assert_eq!(
-        count(&client, "SELECT count(*) FROM vehicle_events").await,
-        0
-    );
+    assert_eq!(count(&client, "SELECT count(*) FROM vehicle_events").await, 0);
 }

@@ -13,21 +13,9 @@ const ID: &str = "00000000-0000-7000-8000-00000000000b";
 /// Rows for each table, from the version that makes it.
 const SEEDS: &[(i32, &str, &str)] = &[
     (1, "tenants", "(id, name) VALUES ('{t}', 'T')"),
-    (
-        2,
-        "profiles",
-        "(tenant_id, id, email) VALUES ('{t}', '{id}', 'a@b')",
-    ),
-    (
-        3,
-        "garages",
-        "(tenant_id, id, name) VALUES ('{t}', '{id}', 'G')",
-    ),
-    (
-        4,
-        "vehicles",
-        "(tenant_id, id, garage_id) VALUES ('{t}', '{id}', '{id}')",
-    ),
+    (2, "profiles", "(tenant_id, id, email) VALUES ('{t}', '{id}', 'a@b')"),
+    (3, "garages", "(tenant_id, id, name) VALUES ('{t}', '{id}', 'G')"),
+    (4, "vehicles", "(tenant_id, id, garage_id) VALUES ('{t}', '{id}', '{id}')"),
     (
         10,
         "vehicle_events",
@@ -46,11 +34,7 @@ const SEEDS: &[(i32, &str, &str)] = &[
         "(tenant_id, op_id, hash, text, code, rejection)
          VALUES ('{t}', '{id}', sha256('x'), 'x', 'malformed', '{}')",
     ),
-    (
-        15,
-        "devices",
-        "(tenant_id, id, user_id) VALUES ('{t}', '{id}', '{id}')",
-    ),
+    (15, "devices", "(tenant_id, id, user_id) VALUES ('{t}', '{id}', '{id}')"),
 ];
 
 async fn seed(client: &Client, version: i32) {
@@ -72,18 +56,12 @@ async fn complete(client: &Client) {
         assert_eq!(there, expected, "{table} {rows}");
     }
     assert_eq!(catalogue::check(client).await.unwrap(), []);
-    let log = client
-        .query("SELECT entry FROM change_log ORDER BY seq", &[])
-        .await
-        .unwrap();
+    let log = client.query("SELECT entry FROM change_log ORDER BY seq", &[]).await.unwrap();
     for (index, row) in log.iter().enumerate() {
         let change: Change = serde_json::from_str(row.get(0)).unwrap();
         assert_eq!(change.seq, index as u64 + 1);
     }
-    assert_eq!(
-        count(client, "SELECT head FROM tenant_counters").await,
-        log.len() as i64
-    );
+    assert_eq!(count(client, "SELECT head FROM tenant_counters").await, log.len() as i64);
     let known = "SELECT count(DISTINCT (kind, entity_id)) FROM change_log WHERE kind IN ('garage', 'vehicle', 'event')";
     assert_eq!(count(client, known).await, 4);
     let registered =
@@ -108,9 +86,7 @@ async fn up_from_every_version_with_data_and_down_to_nothing() {
     // Step by step, with data for each version before the next one.
     for migration in MIGRATIONS {
         assert!(!migrate::is_current(&client).await.unwrap());
-        let done = migrate::up(&mut client, Some(migration.version))
-            .await
-            .unwrap();
+        let done = migrate::up(&mut client, Some(migration.version)).await.unwrap();
         assert_eq!(done, [migration.name]);
         seed(&client, migration.version).await;
     }
@@ -145,18 +121,12 @@ async fn a_changed_file_and_a_newer_database_are_refused() {
     let mut client = database.admin().await;
     let all = migrate::status(&client).await.unwrap();
     assert_eq!(all.len(), MIGRATIONS.len());
-    assert!(
-        all.iter()
-            .all(|one| one.applied_at.is_some() && one.duration_ms.is_some())
-    );
+    assert!(all.iter().all(|one| one.applied_at.is_some() && one.duration_ms.is_some()));
     client
         .batch_execute("UPDATE schema_migrations SET checksum = 'other' WHERE version = 3")
         .await
         .unwrap();
-    for result in [
-        migrate::up(&mut client, None).await,
-        migrate::down(&mut client, -1).await,
-    ] {
+    for result in [migrate::up(&mut client, None).await, migrate::down(&mut client, -1).await] {
         assert!(matches!(result, Err(MigrateError::Changed { name }) if name == "003_garages"));
     }
     client
@@ -167,11 +137,7 @@ async fn a_changed_file_and_a_newer_database_are_refused() {
         migrate::up(&mut client, None).await,
         Err(MigrateError::Newer { database: 999, .. })
     ));
-    assert_eq!(
-        count(&client, "SELECT count(*) FROM vehicles").await,
-        0,
-        "nothing was done"
-    );
+    assert_eq!(count(&client, "SELECT count(*) FROM vehicles").await, 0, "nothing was done");
 }
 
 #[tokio::test]
@@ -186,29 +152,10 @@ async fn two_runners_at_once_do_the_work_once() {
 async fn a_failing_step_is_rolled_back_and_named() {
     let database = Postgres::shared().empty_database().await;
     let mut client = database.admin().await;
-    client
-        .batch_execute("CREATE TABLE garages (mine integer)")
-        .await
-        .unwrap();
+    client.batch_execute("CREATE TABLE garages (mine integer)").await.unwrap();
     let error = migrate::up(&mut client, None).await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            MigrateError::Failed {
-                name: "003_garages",
-                ..
-            }
-        ),
-        "{error}"
-    );
-    assert_eq!(
-        count(
-            &client,
-            "SELECT max(version)::bigint FROM schema_migrations"
-        )
-        .await,
-        2
-    );
+    assert!(matches!(error, MigrateError::Failed { name: "003_garages", .. }), "{error}");
+    assert_eq!(count(&client, "SELECT max(version)::bigint FROM schema_migrations").await, 2);
     client.batch_execute("DROP TABLE garages").await.unwrap();
     migrate::up(&mut client, None).await.unwrap();
 }

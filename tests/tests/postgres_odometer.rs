@@ -23,14 +23,7 @@ struct Offer {
 
 impl Offer {
     fn reading(id: Uuid, at: i64, miles: i64) -> Self {
-        Self {
-            id,
-            at,
-            miles: Some(miles),
-            payload: "{}",
-            corrects: None,
-            kind: "odometer",
-        }
+        Self { id, at, miles: Some(miles), payload: "{}", corrects: None, kind: "odometer" }
     }
 
     fn correcting(mut self, id: Uuid) -> Self {
@@ -71,10 +64,7 @@ async fn write(
     vehicle: Uuid,
     offers: &[Offer],
 ) -> Result<(), tokio_postgres::Error> {
-    let values: Vec<String> = offers
-        .iter()
-        .map(|offer| offer.values(tenant, vehicle))
-        .collect();
+    let values: Vec<String> = offers.iter().map(|offer| offer.values(tenant, vehicle)).collect();
     client
         .batch_execute(&format!(
             "INSERT INTO vehicle_events (tenant_id, id, vehicle_id, type, occurred_at, date, miles, payload, corrects)
@@ -103,18 +93,9 @@ async fn the_odometer_guard_agrees_with_protocol() {
         let (at, miles) = (dice.between(0, 60), dice.between(0, 100));
         let starts_segment = dice.permille(100);
         let offer = Offer::reading(Uuid::new_v4(), at, miles);
-        let offer = if starts_segment {
-            offer.with(r#"{"odometer_replaced": true}"#)
-        } else {
-            offer
-        };
-        let new = Reading {
-            event_id: EventId(offer.id),
-            at,
-            seq,
-            miles,
-            starts_segment,
-        };
+        let offer =
+            if starts_segment { offer.with(r#"{"odometer_replaced": true}"#) } else { offer };
+        let new = Reading { event_id: EventId(offer.id), at, seq, miles, starts_segment };
         let place = timeline.partition_point(|reading| reading.order() < new.order());
         let before = place.checked_sub(1).map(|index| timeline[index]);
         let first = judge(&new, before.as_ref(), timeline.get(place));
@@ -131,11 +112,7 @@ async fn the_odometer_guard_agrees_with_protocol() {
             (Err(_), Ok(())) => unreachable!("compared above"),
         }
     }
-    assert!(
-        refused > 50 && timeline.len() > 50,
-        "{refused} refused, {} taken",
-        timeline.len()
-    );
+    assert!(refused > 50 && timeline.len() > 50, "{refused} refused, {} taken", timeline.len());
     assert_eq!(judge_timeline(&timeline), Ok(()));
     let newest = "SELECT miles::bigint FROM vehicle_current_mileage";
     assert_eq!(count(&client, newest).await, timeline.last().unwrap().miles);
@@ -146,18 +123,12 @@ async fn a_statement_is_judged_by_the_timeline_that_it_leaves() {
     let (_database, client, tenant, vehicle) = fresh().await;
     let id = Uuid::new_v4;
     // In any order within the statement, when together they fit.
-    let fit = [
-        Offer::reading(id(), 3, 30),
-        Offer::reading(id(), 1, 10),
-        Offer::reading(id(), 2, 20),
-    ];
+    let fit =
+        [Offer::reading(id(), 3, 30), Offer::reading(id(), 1, 10), Offer::reading(id(), 2, 20)];
     write(&client, tenant, vehicle, &fit).await.unwrap();
     let clash = [Offer::reading(id(), 5, 50), Offer::reading(id(), 6, 49)];
     assert!(write(&client, tenant, vehicle, &clash).await.is_err());
-    assert_eq!(
-        count(&client, "SELECT count(*) FROM vehicle_events").await,
-        3
-    );
+    assert_eq!(count(&client, "SELECT count(*) FROM vehicle_events").await, 3);
     // A wrong reading and its correction in one statement.
     let wrong = id();
     let mended = [
@@ -173,47 +144,29 @@ async fn corrections_and_retractions_are_judged_too() {
     let (_database, client, tenant, vehicle) = fresh().await;
     let id = Uuid::new_v4;
     let (low, middle, high) = (id(), id(), id());
-    let base = [
-        Offer::reading(low, 1, 10),
-        Offer::reading(middle, 2, 20),
-        Offer::reading(high, 3, 30),
-    ];
+    let base =
+        [Offer::reading(low, 1, 10), Offer::reading(middle, 2, 20), Offer::reading(high, 3, 30)];
     write(&client, tenant, vehicle, &base).await.unwrap();
     let too_high = Offer::reading(id(), 2, 31).correcting(middle);
     assert_eq!(
-        constraint(
-            &write(&client, tenant, vehicle, &[too_high])
-                .await
-                .unwrap_err()
-        ),
+        constraint(&write(&client, tenant, vehicle, &[too_high]).await.unwrap_err()),
         "vehicle_events_odometer"
     );
     let fits = id();
-    write(
-        &client,
-        tenant,
-        vehicle,
-        &[Offer::reading(fits, 2, 30).correcting(middle)],
-    )
-    .await
-    .unwrap();
+    write(&client, tenant, vehicle, &[Offer::reading(fits, 2, 30).correcting(middle)])
+        .await
+        .unwrap();
     // 25 fits the old reading but not the corrected one.
     let stale = Offer::reading(id(), 2, 25);
     assert!(write(&client, tenant, vehicle, &[stale]).await.is_err());
     // Taking the correction back brings 20 into force again, and then 25 fits behind it.
-    write(&client, tenant, vehicle, &[Offer::retraction(fits)])
-        .await
-        .unwrap();
+    write(&client, tenant, vehicle, &[Offer::retraction(fits)]).await.unwrap();
     let between = id();
-    write(&client, tenant, vehicle, &[Offer::reading(between, 2, 25)])
-        .await
-        .unwrap();
+    write(&client, tenant, vehicle, &[Offer::reading(between, 2, 25)]).await.unwrap();
     // An override says openly that the rule does not bind it; a new segment is bound to nothing before.
     let odd = Offer::reading(id(), 2, 5).correcting(between);
     assert!(write(&client, tenant, vehicle, &[odd]).await.is_err());
-    let odd = Offer::reading(id(), 2, 5)
-        .correcting(between)
-        .with(r#"{"correction": true}"#);
+    let odd = Offer::reading(id(), 2, 5).correcting(between).with(r#"{"correction": true}"#);
     write(&client, tenant, vehicle, &[odd]).await.unwrap();
     let replaced = id();
     write(
@@ -224,21 +177,15 @@ async fn corrections_and_retractions_are_judged_too() {
     )
     .await
     .unwrap();
-    write(&client, tenant, vehicle, &[Offer::reading(id(), 10, 1)])
-        .await
-        .unwrap();
+    write(&client, tenant, vehicle, &[Offer::reading(id(), 10, 1)]).await.unwrap();
     // Without the new segment, 1 would follow 30.
-    let error = write(&client, tenant, vehicle, &[Offer::retraction(replaced)])
-        .await
-        .unwrap_err();
+    let error = write(&client, tenant, vehicle, &[Offer::retraction(replaced)]).await.unwrap_err();
     assert_eq!(constraint(&error), "vehicle_events_odometer");
     // Unknown, of another vehicle, of another tenant: all the same.
     let (stranger, other) = _database.tenant_with_vehicle().await;
     let second = _database.vehicle(tenant).await;
     for (tenant, vehicle) in [(tenant, second), (stranger, other)] {
-        let error = write(&client, tenant, vehicle, &[Offer::retraction(low)])
-            .await
-            .unwrap_err();
+        let error = write(&client, tenant, vehicle, &[Offer::retraction(low)]).await.unwrap_err();
         assert_eq!(constraint(&error), "vehicle_events_corrects");
     }
 }
@@ -252,21 +199,10 @@ async fn the_registry_agrees_with_protocol_on_what_counts() {
     let (mut known, mut pending): (Vec<Uuid>, Vec<Offer>) = (Vec::new(), Vec::new());
     for _ in 0..300 {
         let id = Uuid::new_v4();
-        let mut offer = Offer {
-            kind: "parking",
-            miles: None,
-            ..Offer::reading(id, 0, 0)
-        };
+        let mut offer = Offer { kind: "parking", miles: None, ..Offer::reading(id, 0, 0) };
         if let (Some(target), false) = (dice.pick(&known), dice.permille(200)) {
-            let kind = if dice.permille(300) {
-                "retraction"
-            } else {
-                "parking"
-            };
-            offer = Offer {
-                kind,
-                ..offer.correcting(*target)
-            };
+            let kind = if dice.permille(300) { "retraction" } else { "parking" };
+            offer = Offer { kind, ..offer.correcting(*target) };
         }
         known.push(id);
         // Sometimes what corrects stands before what it corrects in the statement.
@@ -312,18 +248,12 @@ async fn the_registry_agrees_with_protocol_on_what_counts() {
         }
     }
     for (root, members) in &families {
-        let (roots, corrections): (Vec<Member>, Vec<Member>) = members
-            .iter()
-            .copied()
-            .partition(|member| member.event_id.0 == *root);
+        let (roots, corrections): (Vec<Member>, Vec<Member>) =
+            members.iter().copied().partition(|member| member.event_id.0 == *root);
         let counts = effective(roots[0], &corrections);
         for row in rows.iter().filter(|row| row.get::<_, Uuid>(1) == *root) {
             let id = EventId(row.get(0));
-            assert_eq!(
-                row.get::<_, bool>(3),
-                Some(id) == counts,
-                "{id} of {root}: {counts:?}"
-            );
+            assert_eq!(row.get::<_, bool>(3), Some(id) == counts, "{id} of {root}: {counts:?}");
         }
     }
     assert!(families.len() > 20 && families.values().any(|members| members.len() > 3));
@@ -349,10 +279,7 @@ async fn corrections_in_bulk_take_their_time_once() {
     for write in [readings, corrections, retractions] {
         client.batch_execute(&write).await.unwrap();
     }
-    assert_eq!(
-        count(&client, "SELECT count(*) FROM event_registry").await,
-        60_000
-    );
+    assert_eq!(count(&client, "SELECT count(*) FROM event_registry").await, 60_000);
     let counting = "SELECT count(*) FROM event_registry WHERE effective";
     assert_eq!(count(&client, counting).await, 0);
 }

@@ -36,10 +36,7 @@ async fn fingerprint(database: &Database) -> String {
 async fn rows_that_came_before_their_partition_are_moved_into_it() {
     let database = Postgres::shared().database().await;
     let mut admin = database.admin().await;
-    let (one, two) = (
-        database.tenant_with_vehicle().await,
-        database.tenant_with_vehicle().await,
-    );
+    let (one, two) = (database.tenant_with_vehicle().await, database.tenant_with_vehicle().await);
     for (tenant, vehicle) in [one, two] {
         for (year, rows) in [(1987, 3), (2030, 40), (2031, 365), (2033, 1)] {
             events(&database, tenant, vehicle, year, rows).await;
@@ -47,65 +44,30 @@ async fn rows_that_came_before_their_partition_are_moved_into_it() {
     }
     let before = fingerprint(&database).await;
     let log = count(&admin, "SELECT count(*) FROM change_log").await;
-    let report = maintain_partitions(&mut admin, day(2029), ADOPT_ROWS_MIN)
-        .await
-        .unwrap();
+    let report = maintain_partitions(&mut admin, day(2029), ADOPT_ROWS_MIN).await.unwrap();
     assert_eq!(report.made, [(2030, 80), (2031, 730)]);
     assert_eq!(report.resting, [(1987, 6), (2033, 2)]);
     assert_eq!(fingerprint(&database).await, before);
-    assert_eq!(
-        count(&admin, "SELECT count(*) FROM vehicle_events_2031").await,
-        730
-    );
-    assert_eq!(
-        count(&admin, "SELECT count(*) FROM change_log").await,
-        log,
-        "moving is no change"
-    );
+    assert_eq!(count(&admin, "SELECT count(*) FROM vehicle_events_2031").await, 730);
+    assert_eq!(count(&admin, "SELECT count(*) FROM change_log").await, log, "moving is no change");
     assert_eq!(catalogue::check(&admin).await.unwrap(), []);
     let ahead = "SELECT last_year::bigint FROM partition_coverage";
     assert_eq!(count(&admin, ahead).await, i64::from(2029 + YEARS_AHEAD));
     // Again: nothing to do. With a low bar, the old years get their own too.
-    let again = maintain_partitions(&mut admin, day(2029), ADOPT_ROWS_MIN)
-        .await
-        .unwrap();
-    assert_eq!(
-        again,
-        PartitionReport {
-            made: vec![],
-            resting: report.resting
-        }
-    );
+    let again = maintain_partitions(&mut admin, day(2029), ADOPT_ROWS_MIN).await.unwrap();
+    assert_eq!(again, PartitionReport { made: vec![], resting: report.resting });
     let all = maintain_partitions(&mut admin, day(2029), 1).await.unwrap();
-    assert_eq!(
-        (all.made, all.resting),
-        (vec![(1987, 6), (2033, 2)], vec![])
-    );
+    assert_eq!((all.made, all.resting), (vec![(1987, 6), (2033, 2)], vec![]));
     assert_eq!(fingerprint(&database).await, before);
     assert_eq!(
-        count(
-            &admin,
-            "SELECT count(*) FROM job_freshness WHERE job = 'partitions'"
-        )
-        .await,
+        count(&admin, "SELECT count(*) FROM job_freshness WHERE job = 'partitions'").await,
         1
     );
     // New events of such a year go to its partition, are logged, and are as immutable as any.
     events(&database, one.0, one.1, 2031, 5).await;
-    assert_eq!(
-        count(&admin, "SELECT count(*) FROM change_log").await,
-        log + 5
-    );
-    assert_eq!(
-        count(&admin, "SELECT count(*) FROM vehicle_events_default").await,
-        0
-    );
-    assert!(
-        admin
-            .batch_execute("DELETE FROM vehicle_events_2031")
-            .await
-            .is_err()
-    );
+    assert_eq!(count(&admin, "SELECT count(*) FROM change_log").await, log + 5);
+    assert_eq!(count(&admin, "SELECT count(*) FROM vehicle_events_default").await, 0);
+    assert!(admin.batch_execute("DELETE FROM vehicle_events_2031").await.is_err());
 }
 
 #[tokio::test]
@@ -124,18 +86,9 @@ async fn two_runs_at_once_and_writers_meanwhile_are_harmless() {
     );
     let mut made = [first.unwrap().made, second.unwrap().made].concat();
     made.sort_unstable();
-    assert_eq!(
-        made.iter().map(|(year, _)| *year).collect::<Vec<_>>(),
-        [2032, 2033, 2034]
-    );
-    assert_eq!(
-        count(&one, "SELECT count(*) FROM vehicle_events_2033").await,
-        30
-    );
-    assert_eq!(
-        count(&one, "SELECT count(*) FROM change_log WHERE kind = 'event'").await,
-        30
-    );
+    assert_eq!(made.iter().map(|(year, _)| *year).collect::<Vec<_>>(), [2032, 2033, 2034]);
+    assert_eq!(count(&one, "SELECT count(*) FROM vehicle_events_2033").await, 30);
+    assert_eq!(count(&one, "SELECT count(*) FROM change_log WHERE kind = 'event'").await, 30);
 }
 
 #[tokio::test]
@@ -155,11 +108,7 @@ async fn a_move_that_alters_a_row_is_refused() {
         COMMIT";
     let error = admin.batch_execute(tampering).await.unwrap_err();
     assert!(
-        error
-            .as_db_error()
-            .unwrap()
-            .message()
-            .contains("changed them: 4 rows before, 4 after")
+        error.as_db_error().unwrap().message().contains("changed them: 4 rows before, 4 after")
     );
     admin.batch_execute("ROLLBACK").await.unwrap();
     assert_eq!(fingerprint(&database).await, before);

@@ -40,43 +40,18 @@ async fn another_tenant_sees_nothing_anywhere_partitions_included() {
             if !readable.get::<_, bool>(0) {
                 continue;
             }
-            let who = if table == "tenants" {
-                "id"
-            } else {
-                "tenant_id"
-            };
+            let who = if table == "tenants" { "id" } else { "tenant_id" };
             let foreign = format!("SELECT count(*) FROM {table} WHERE {who} = '{mine}'");
-            assert_eq!(
-                count_as_tenant(reader, theirs, &foreign).await,
-                0,
-                "{table}"
-            );
+            assert_eq!(count_as_tenant(reader, theirs, &foreign).await, 0, "{table}");
             // Unset, and set to nothing as it is after a commit: no rows, no error.
-            assert_eq!(
-                count(reader, &format!("SELECT count(*) FROM {table}")).await,
-                0,
-                "{table}"
-            );
-            reader
-                .batch_execute("SET app.current_tenant_id = ''")
-                .await
-                .unwrap();
-            assert_eq!(
-                count(reader, &format!("SELECT count(*) FROM {table}")).await,
-                0,
-                "{table}"
-            );
-            reader
-                .batch_execute("RESET app.current_tenant_id")
-                .await
-                .unwrap();
+            assert_eq!(count(reader, &format!("SELECT count(*) FROM {table}")).await, 0, "{table}");
+            reader.batch_execute("SET app.current_tenant_id = ''").await.unwrap();
+            assert_eq!(count(reader, &format!("SELECT count(*) FROM {table}")).await, 0, "{table}");
+            reader.batch_execute("RESET app.current_tenant_id").await.unwrap();
             seen_by_owner_of_rows += count_as_tenant(reader, mine, &foreign).await;
         }
     }
-    assert!(
-        seen_by_owner_of_rows > 20,
-        "the rows are there for their own tenant"
-    );
+    assert!(seen_by_owner_of_rows > 20, "the rows are there for their own tenant");
 }
 
 #[tokio::test]
@@ -94,9 +69,7 @@ async fn nobody_writes_into_another_tenant() {
         assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE));
         // A foreign key's check ignores row security: only the tenant in the key stops this.
         let foreign_vehicle = EVENT.replace("{vehicle}", &other.to_string());
-        let error = as_tenant(&client, mine, &foreign_vehicle)
-            .await
-            .unwrap_err();
+        let error = as_tenant(&client, mine, &foreign_vehicle).await.unwrap_err();
         assert_eq!(error.code(), Some(&SqlState::FOREIGN_KEY_VIOLATION));
         let direct = foreign_row.replace("vehicle_events", "vehicle_events_2025");
         assert!(as_tenant(&client, mine, &direct).await.is_err());
@@ -110,10 +83,7 @@ async fn nobody_writes_into_another_tenant() {
     let admin = database.admin().await;
     let touched = "SELECT count(*) FROM vehicles WHERE nickname = 'stolen' OR nickname IS NULL";
     assert_eq!(count(&admin, touched).await, 0);
-    assert_eq!(
-        count(&admin, "SELECT count(*) FROM vehicle_events").await,
-        0
-    );
+    assert_eq!(count(&admin, "SELECT count(*) FROM vehicle_events").await, 0);
 }
 
 #[tokio::test]
@@ -136,18 +106,8 @@ async fn one_tenants_ids_never_shadow_anothers() {
         as_tenant(&client, tenant, &same_vin).await.unwrap();
     }
     let admin = database.admin().await;
-    assert_eq!(
-        count(&admin, "SELECT count(*) FROM vehicle_events").await,
-        2
-    );
-    assert_eq!(
-        count(
-            &admin,
-            "SELECT count(*) FROM change_log WHERE kind = 'event'"
-        )
-        .await,
-        2
-    );
+    assert_eq!(count(&admin, "SELECT count(*) FROM vehicle_events").await, 2);
+    assert_eq!(count(&admin, "SELECT count(*) FROM change_log WHERE kind = 'event'").await, 2);
     // The same id on another date is refused within the tenant.
     let again = format!(
         "INSERT INTO vehicle_events (id, vehicle_id, type, occurred_at, date)
@@ -162,10 +122,8 @@ async fn soft_delete_works_under_row_security() {
     let database = Postgres::shared().database().await;
     let (tenant, vehicle) = database.tenant_with_vehicle().await;
     let (stranger, _) = database.tenant_with_vehicle().await;
-    let (client, server) = (
-        database.connect(role::CLIENT).await,
-        database.connect(role::SERVER).await,
-    );
+    let (client, server) =
+        (database.connect(role::CLIENT).await, database.connect(role::SERVER).await);
     let mine = format!("SELECT count(*) FROM vehicles WHERE id = '{vehicle}'");
     let live = format!("SELECT count(*) FROM active_vehicles WHERE id = '{vehicle}'");
 
@@ -205,19 +163,11 @@ async fn deleting_a_garage_moves_its_vehicles() {
     assert_eq!(constraint(&error), "garages_one_default");
     let nowhere = format!("SELECT delete_garage('{old}', '{}')", Uuid::new_v4());
     assert!(as_tenant(&client, tenant, &nowhere).await.is_err());
-    as_tenant(
-        &client,
-        tenant,
-        &format!("SELECT delete_garage('{old}', '{new}')"),
-    )
-    .await
-    .unwrap();
+    as_tenant(&client, tenant, &format!("SELECT delete_garage('{old}', '{new}')")).await.unwrap();
     let moved =
         format!("SELECT count(*) FROM vehicles WHERE id = '{vehicle}' AND garage_id = '{new}'");
     assert_eq!(count_as_tenant(&client, tenant, &moved).await, 1);
-    as_tenant(&client, tenant, &format!("SELECT delete_garage('{new}')"))
-        .await
-        .unwrap();
+    as_tenant(&client, tenant, &format!("SELECT delete_garage('{new}')")).await.unwrap();
     let cleared =
         format!("SELECT count(*) FROM vehicles WHERE id = '{vehicle}' AND garage_id IS NULL");
     assert_eq!(count_as_tenant(&client, tenant, &cleared).await, 1);

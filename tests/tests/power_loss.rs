@@ -91,10 +91,7 @@ impl Work {
         capture.op_id = Some(id);
         let standing = |op: &&OpId| !self.replaced.contains(op);
         let standing: Vec<OpId> = self.acknowledged.iter().filter(standing).copied().collect();
-        let target = self
-            .dice
-            .pick(&standing[standing.len().saturating_sub(6)..])
-            .copied();
+        let target = self.dice.pick(&standing[standing.len().saturating_sub(6)..]).copied();
         self.begun = vec![id];
         match (step % 10, target) {
             (4, Some(old)) => {
@@ -120,10 +117,7 @@ impl Work {
                 let other = self.id();
                 second.op_id = Some(other);
                 self.begun.push(other);
-                let results = self
-                    .device()
-                    .capture_all(vec![capture, second], now)
-                    .unwrap();
+                let results = self.device().capture_all(vec![capture, second], now).unwrap();
                 assert!(results.iter().all(Result::is_ok));
                 self.acknowledged.extend([id, other]);
             }
@@ -170,40 +164,26 @@ impl Work {
         let rows = phone.journal().unwrap();
         let held: Vec<OpId> = rows.iter().map(|row| row.sealed.op_id).collect();
         let acknowledged = held.iter().filter(|op| !self.begun.contains(op)).copied();
-        let settled = self
-            .acknowledged
-            .iter()
-            .filter(|op| !self.begun.contains(op));
+        let settled = self.acknowledged.iter().filter(|op| !self.begun.contains(op));
         assert_eq!(
             acknowledged.collect::<Vec<_>>(),
             settled.copied().collect::<Vec<_>>(),
             "at point {}",
             self.points
         );
-        for op in self
-            .begun
-            .iter()
-            .filter(|op| self.acknowledged.contains(op))
-        {
+        for op in self.begun.iter().filter(|op| self.acknowledged.contains(op)) {
             // The call has returned by now, the power may have gone before it did.
             assert!(held.iter().filter(|held| *held == op).count() <= 1);
         }
         verify_chain(Hash::ZERO, rows.iter().map(|row| &row.sealed)).unwrap();
         phone.open(self.now, &mut self.dice).unwrap();
         assert_eq!(phone.device.as_ref().unwrap().verify().unwrap(), Ok(()));
-        let shown: Vec<OpId> = phone
-            .timeline()
-            .unwrap()
-            .iter()
-            .map(|entry| entry.event_id.into())
-            .collect();
+        let shown: Vec<OpId> =
+            phone.timeline().unwrap().iter().map(|entry| entry.event_id.into()).collect();
         for op in held.iter().filter(|op| !self.replaced.contains(op)) {
             let superseded = rows.iter().any(|row| row.replaces(*op));
             let times = shown.iter().filter(|shown| *shown == op).count();
-            assert!(
-                times == 1 || (superseded && times == 0),
-                "{op}: {times} times"
-            );
+            assert!(times == 1 || (superseded && times == 0), "{op}: {times} times");
         }
         phone
     }
@@ -265,11 +245,7 @@ fn at_every_sync_point_of_200_operations() {
     for step in 0..OPERATIONS {
         work.step(step);
     }
-    println!(
-        "{} power losses, {} captures",
-        work.points,
-        work.acknowledged.len()
-    );
+    println!("{} power losses, {} captures", work.points, work.acknowledged.len());
     assert!(work.points > 2 * OPERATIONS);
     work.phone.close();
 }

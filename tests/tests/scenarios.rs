@@ -66,14 +66,9 @@ scenarios! {
 
 #[test]
 fn every_scenario_is_played() {
-    let files = std::fs::read_dir(folder())
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
+    let files = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
     let files: BTreeSet<String> = files
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "json")
-        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
         .map(|path| path.file_stem().unwrap().to_str().unwrap().to_string())
         .collect();
     assert_eq!(files, PLAYED.iter().map(ToString::to_string).collect());

@@ -70,12 +70,7 @@ async fn refusal(server: &Running, token: &str) -> (String, String) {
     device.token = token.into();
     let reply = device.pull_reply("").await;
     assert_eq!(reply.status(), StatusCode::UNAUTHORIZED);
-    assert!(
-        reply.headers()["www-authenticate"]
-            .to_str()
-            .unwrap()
-            .starts_with("Bearer")
-    );
+    assert!(reply.headers()["www-authenticate"].to_str().unwrap().starts_with("Bearer"));
     let problem = problem(reply).await;
     (problem.code, problem.detail)
 }
@@ -106,16 +101,10 @@ async fn a_token_that_does_not_verify_is_refused_with_its_reason() {
     let cases = [
         ("garbage".to_string(), "not a signed token"),
         (format!("{none}.{claims_part}."), "not a signed token"),
-        (
-            format!("{none}.{claims_part}.{}", "AAAA"),
-            "not a signed token",
-        ),
+        (format!("{none}.{claims_part}.{}", "AAAA"), "not a signed token"),
         (format!("{signed_part}."), "signature is wrong"),
         (format!("{}x", &valid[..valid.len() - 1]), ""),
-        (
-            signed(Algorithm::HS256, &other_key, &good),
-            "signature is wrong",
-        ),
+        (signed(Algorithm::HS256, &other_key, &good), "signature is wrong"),
         (signed(Algorithm::HS384, &key, &good), "algorithm"),
         (with("aud", json!("someone else")), "audience"),
         (without("aud"), "no claim aud"),
@@ -141,13 +130,8 @@ async fn a_token_that_does_not_verify_is_refused_with_its_reason() {
     claims["sub"] = json!(device.user);
     claims["aud"] = json!(["another", "authenticated"]);
     device.token = signed(Algorithm::HS256, &key, &claims);
-    let outcome = device
-        .send(motomind_tests::server::damage(vehicle, 1))
-        .await;
-    assert_eq!(
-        motomind_tests::server::rejection(&outcome),
-        ("forbidden", None)
-    );
+    let outcome = device.send(motomind_tests::server::damage(vehicle, 1)).await;
+    assert_eq!(motomind_tests::server::rejection(&outcome), ("forbidden", None));
     server.stop().await;
 }
 
@@ -158,35 +142,19 @@ async fn without_a_token_there_is_only_health() {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let paths = ["/v1/sync/pull", "/v1/sync/snapshot", "/v1/sync/events"];
     for path in paths {
-        for authorization in [
-            None,
-            Some("Basic dXNlcjpwYXNz"),
-            Some("Bearer"),
-            Some("Bearer "),
-        ] {
+        for authorization in [None, Some("Basic dXNlcjpwYXNz"), Some("Bearer"), Some("Bearer ")] {
             let mut request = http.get(format!("{}{path}", device.url));
             if let Some(value) = authorization {
                 request = request.header("authorization", value);
             }
             let problem = problem(request.send().await.unwrap()).await;
-            assert_eq!(
-                (problem.code.as_str(), problem.status),
-                (UNAUTHENTICATED, 401),
-                "{path}"
-            );
+            assert_eq!((problem.code.as_str(), problem.status), (UNAUTHENTICATED, 401), "{path}");
         }
     }
     let push = http.post(format!("{}/v1/sync/push", device.url)).body("{}");
-    assert_eq!(
-        problem(push.send().await.unwrap()).await.code,
-        UNAUTHENTICATED
-    );
+    assert_eq!(problem(push.send().await.unwrap()).await.code, UNAUTHENTICATED);
     for path in ["/healthz", "/readyz", "/metrics", "/openapi.json"] {
-        let reply = http
-            .get(format!("{}{path}", device.url))
-            .send()
-            .await
-            .unwrap();
+        let reply = http.get(format!("{}{path}", device.url)).send().await.unwrap();
         assert_eq!(reply.status(), StatusCode::OK, "{path}");
     }
     server.stop().await;
@@ -202,10 +170,7 @@ async fn an_issuer_is_asked_for_where_one_is_set() {
     let key = EncodingKey::from_secret(SECRET.as_bytes());
     let mut claims = plain_claims(tenant);
     let (code, detail) = refusal(&server, &signed(Algorithm::HS256, &key, &claims)).await;
-    assert_eq!(
-        (code.as_str(), detail.as_str()),
-        (UNAUTHENTICATED, "the token has no claim iss")
-    );
+    assert_eq!((code.as_str(), detail.as_str()), (UNAUTHENTICATED, "the token has no claim iss"));
     claims["iss"] = json!("https://elsewhere.example");
     let (code, detail) = refusal(&server, &signed(Algorithm::HS256, &key, &claims)).await;
     assert_eq!(code, UNAUTHENTICATED);
@@ -222,18 +187,9 @@ async fn published_keys_verify_their_own_algorithm_only() {
     let database = Postgres::shared().database().await;
     let (tenant, _) = database.tenant_with_vehicle().await;
     let keys = [
-        (
-            Algorithm::ES256,
-            EncodingKey::from_ec_pem(EC.as_bytes()).unwrap(),
-        ),
-        (
-            Algorithm::EdDSA,
-            EncodingKey::from_ed_pem(ED.as_bytes()).unwrap(),
-        ),
-        (
-            Algorithm::RS256,
-            EncodingKey::from_rsa_pem(RSA.as_bytes()).unwrap(),
-        ),
+        (Algorithm::ES256, EncodingKey::from_ec_pem(EC.as_bytes()).unwrap()),
+        (Algorithm::EdDSA, EncodingKey::from_ed_pem(ED.as_bytes()).unwrap()),
+        (Algorithm::RS256, EncodingKey::from_rsa_pem(RSA.as_bytes()).unwrap()),
     ];
     let published: Vec<Value> = keys
         .iter()
@@ -259,11 +215,7 @@ async fn published_keys_verify_their_own_algorithm_only() {
             let mut header = Header::new(*algorithm);
             let mut device = Sender::new(&server, tenant, Role::Viewer);
             device.token = jsonwebtoken::encode(&header, &claims, key).unwrap();
-            assert_eq!(
-                device.pull(None).await.head,
-                1,
-                "{algorithm:?} without a key id"
-            );
+            assert_eq!(device.pull(None).await.head, 1, "{algorithm:?} without a key id");
             header.kid = Some(format!("{algorithm:?}"));
             device.token = jsonwebtoken::encode(&header, &claims, key).unwrap();
             assert_eq!(device.pull(None).await.head, 1, "{algorithm:?}");
@@ -271,10 +223,7 @@ async fn published_keys_verify_their_own_algorithm_only() {
             let token = jsonwebtoken::encode(&header, &claims, key).unwrap();
             let (code, detail) = refusal(&server, &token).await;
             assert_eq!(code, UNAUTHENTICATED);
-            assert!(
-                detail.contains("key is not one that this server knows"),
-                "{detail}"
-            );
+            assert!(detail.contains("key is not one that this server knows"), "{detail}");
         }
         // A public key is no secret: what it "signs" is refused whatever it says.
         let x = published[0]["x"].as_str().unwrap();
@@ -313,19 +262,10 @@ async fn a_tenant_that_is_not_active_and_a_revoked_device_are_refused() {
 
     let admin = database.admin().await;
     let revoke = "UPDATE devices SET revoked_at = now() WHERE tenant_id = $1 AND id = $2";
-    assert_eq!(
-        admin
-            .execute(revoke, &[&tenant, &device.device])
-            .await
-            .unwrap(),
-        1
-    );
+    assert_eq!(admin.execute(revoke, &[&tenant, &device.device]).await.unwrap(), 1);
     let body = serde_json::to_string(&device.batch(vec![sealed])).unwrap();
     let refused = problem(device.push_body(body).await).await;
-    assert_eq!(
-        (refused.code.as_str(), refused.status),
-        ("device_revoked", 403)
-    );
+    assert_eq!((refused.code.as_str(), refused.status), ("device_revoked", 403));
 
     // Whatever it asks for, where it says who it is.
     let tag = read_tag(&device).await;
@@ -368,17 +308,10 @@ async fn a_tenant_that_is_not_active_and_a_revoked_device_are_refused() {
         for path in ["/v1/sync/pull", "/v1/sync/snapshot", "/v1/sync/events"] {
             let reply = sender.request(Method::GET, path).send().await.unwrap();
             let refused = problem(reply).await;
-            assert_eq!(
-                (refused.code.as_str(), refused.status),
-                ("forbidden", 403),
-                "{path}"
-            );
+            assert_eq!((refused.code.as_str(), refused.status), ("forbidden", 403), "{path}");
         }
         let empty = serde_json::to_string(&sender.batch(vec![])).unwrap();
-        assert_eq!(
-            problem(sender.push_body(empty).await).await.code,
-            "forbidden"
-        );
+        assert_eq!(problem(sender.push_body(empty).await).await.code, "forbidden");
     }
     let open = "UPDATE tenants SET is_active = true WHERE id = $1";
     admin.execute(open, &[&tenant]).await.unwrap();

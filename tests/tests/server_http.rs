@@ -46,19 +46,11 @@ async fn a_push_that_cannot_be_read_is_refused_whole() {
         b"\xff\xfe{}".to_vec(),
         b"{\"protocol\":1}".to_vec(),
         b"{\"protocol\":1,\"incarnation\":\"x\",\"operations\":[]}".to_vec(),
-        json!({"protocol": 1, "incarnation": life, "operations": {}})
-            .to_string()
-            .into(),
-        json!({"protocol": "one", "incarnation": life, "operations": []})
-            .to_string()
-            .into(),
+        json!({"protocol": 1, "incarnation": life, "operations": {}}).to_string().into(),
+        json!({"protocol": "one", "incarnation": life, "operations": []}).to_string().into(),
         "[".repeat(100_000).into(),
     ] {
-        assert_eq!(
-            refusal(&device, None, body.clone()).await,
-            malformed,
-            "{body:?}"
-        );
+        assert_eq!(refusal(&device, None, body.clone()).await, malformed, "{body:?}");
     }
     let newer = json!({"protocol": 2, "something": "else"}).to_string();
     let mismatch = ("protocol_mismatch".to_string(), 426);
@@ -76,14 +68,8 @@ async fn a_push_that_cannot_be_read_is_refused_whole() {
     let mut torn = gzip(long.as_bytes());
     torn.truncate(200);
     assert_eq!(refusal(&device, Some("gzip"), torn).await, malformed);
-    assert_eq!(
-        refusal(&device, Some("gzip"), b"no gzip".to_vec()).await,
-        malformed
-    );
-    assert_eq!(
-        refusal(&device, Some("br"), b"{}".to_vec()).await,
-        ("malformed".into(), 415)
-    );
+    assert_eq!(refusal(&device, Some("gzip"), b"no gzip".to_vec()).await, malformed);
+    assert_eq!(refusal(&device, Some("br"), b"{}".to_vec()).await, ("malformed".into(), 415));
 
     // Unknown keys are a newer peer's; encoded or not, it is the same request.
     let sealed = device.seal(damage(vehicle, 1));
@@ -91,12 +77,7 @@ async fn a_push_that_cannot_be_read_is_refused_whole() {
     request["later"] = json!({"anything": [1]});
     let body = gzip(request.to_string().as_bytes());
     let request = device.request(Method::POST, "/v1/sync/push");
-    let reply = request
-        .header("content-encoding", "gzip")
-        .body(body)
-        .send()
-        .await
-        .unwrap();
+    let reply = request.header("content-encoding", "gzip").body(body).send().await.unwrap();
     let reply: PushResponse = read(reply).await;
     accepted(&reply.outcomes[0].outcome);
     assert_eq!((reply.head, reply.retention_days), (2, 30));
@@ -123,11 +104,7 @@ async fn every_reply_is_typed_named_and_readable_across_origins() {
     assert_eq!(problem(wrong).await.status, 405);
     for query in ["?limit=0", "?limit=many", "?limit=-1"] {
         let refused = problem(device.pull_reply(query).await).await;
-        assert_eq!(
-            (refused.code.as_str(), refused.status),
-            ("malformed", 400),
-            "{query}"
-        );
+        assert_eq!((refused.code.as_str(), refused.status), ("malformed", 400), "{query}");
     }
 
     let named = ask(Method::GET, "/v1/nothing").header("x-request-id", "abc-1");
@@ -141,31 +118,18 @@ async fn every_reply_is_typed_named_and_readable_across_origins() {
     let preflight = ask(Method::OPTIONS, "/v1/sync/push")
         .header("origin", "https://app.example")
         .header("access-control-request-method", "POST")
-        .header(
-            "access-control-request-headers",
-            "authorization,content-encoding",
-        );
+        .header("access-control-request-headers", "authorization,content-encoding");
     let reply = preflight.send().await.unwrap();
     assert_eq!(reply.status(), StatusCode::OK);
     let allowed = &reply.headers()["access-control-allow-headers"];
     for name in ["authorization", "motomind-device"] {
         assert!(allowed.to_str().unwrap().contains(name), "{allowed:?}");
     }
-    for (origin, admitted) in [
-        ("https://app.example", true),
-        ("https://evil.example", false),
-    ] {
-        let reply = ask(Method::GET, "/v1/sync/pull")
-            .header("origin", origin)
-            .send()
-            .await
-            .unwrap();
+    for (origin, admitted) in [("https://app.example", true), ("https://evil.example", false)] {
+        let reply =
+            ask(Method::GET, "/v1/sync/pull").header("origin", origin).send().await.unwrap();
         let headers = reply.headers();
-        assert_eq!(
-            headers.contains_key("access-control-allow-origin"),
-            admitted,
-            "{origin}"
-        );
+        assert_eq!(headers.contains_key("access-control-allow-origin"), admitted, "{origin}");
         if admitted {
             let exposed = headers["access-control-expose-headers"].to_str().unwrap();
             for name in ["etag", "motomind-cursor", "upload-offset", "retry-after"] {
@@ -175,33 +139,17 @@ async fn every_reply_is_typed_named_and_readable_across_origins() {
     }
 
     let document: Value = read(ask(Method::GET, "/openapi.json").send().await.unwrap()).await;
-    for path in [
-        "/v1/sync/push",
-        "/v1/sync/pull",
-        "/v1/sync/events",
-        "/v1/sync/snapshot",
-        "/readyz",
-    ] {
-        assert!(
-            document["paths"][path].is_object(),
-            "{path} is not described"
-        );
+    for path in
+        ["/v1/sync/push", "/v1/sync/pull", "/v1/sync/events", "/v1/sync/snapshot", "/readyz"]
+    {
+        assert!(document["paths"][path].is_object(), "{path} is not described");
     }
     let invented = Method::from_bytes(b"INVENTED").unwrap();
     let refused = problem(ask(invented, "/healthz").send().await.unwrap()).await;
     assert_eq!(refused.status, 405);
-    let text = ask(Method::GET, "/metrics")
-        .send()
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
+    let text = ask(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
     assert!(text.contains("motomind_requests_total"), "{text}");
-    assert!(
-        text.contains("method=\"other\"") && !text.contains("INVENTED"),
-        "{text}"
-    );
+    assert!(text.contains("method=\"other\"") && !text.contains("INVENTED"), "{text}");
     server.stop().await;
 }
 
@@ -217,23 +165,12 @@ async fn a_token_used_too_often_is_told_when_to_come_back() {
         assert_eq!(device.pull_reply("").await.status(), StatusCode::OK);
     }
     let reply = device.pull_reply("").await;
-    let wait: u64 = reply.headers()["retry-after"]
-        .to_str()
-        .unwrap()
-        .parse()
-        .unwrap();
+    let wait: u64 = reply.headers()["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((1..=61).contains(&wait), "{wait}");
     let refused = problem(reply).await;
-    assert_eq!(
-        (refused.code.as_str(), refused.status),
-        ("rate_limited", 429)
-    );
+    assert_eq!((refused.code.as_str(), refused.status), ("rate_limited", 429));
     let other = Sender::new(&server, tenant, Role::Viewer);
-    assert_eq!(
-        other.pull_reply("").await.status(),
-        StatusCode::OK,
-        "tokens count apart"
-    );
+    assert_eq!(other.pull_reply("").await.status(), StatusCode::OK, "tokens count apart");
     server.stop().await;
 }
 
@@ -250,10 +187,7 @@ async fn a_request_that_takes_too_long_is_ended() {
 
     // Somebody else holds the vehicle.
     let holder = database.admin().await;
-    holder
-        .batch_execute("BEGIN; SELECT 1 FROM vehicles FOR UPDATE")
-        .await
-        .unwrap();
+    holder.batch_execute("BEGIN; SELECT 1 FROM vehicles FOR UPDATE").await.unwrap();
     let refused = problem(device.push_body(body).await).await;
     assert_eq!((refused.code.as_str(), refused.status), ("timeout", 503));
     holder.batch_execute("ROLLBACK").await.unwrap();
@@ -264,10 +198,9 @@ async fn a_request_that_takes_too_long_is_ended() {
 #[tokio::test]
 async fn the_server_does_not_start_where_tenants_would_not_be_kept_apart() {
     let database = Postgres::shared().database().await;
-    for (url, why) in [
-        (database.admin_url(), "is a superuser"),
-        (database.url(role::BYPASS), "has BYPASSRLS"),
-    ] {
+    for (url, why) in
+        [(database.admin_url(), "is a superuser"), (database.url(role::BYPASS), "has BYPASSRLS")]
+    {
         let mut wrong = settings(&database);
         wrong.database_url = url;
         let refused = start(wrong).await.unwrap_err();

@@ -34,10 +34,7 @@ async fn what_is_pushed_is_pulled_once_and_in_order() {
     assert_eq!(seqs, [2, 3, 4], "the vehicle came first");
 
     let again = device.outcomes(sealed.clone()).await;
-    let repeats: Vec<Outcome> = seqs
-        .iter()
-        .map(|seq| Outcome::Duplicate { seq: *seq })
-        .collect();
+    let repeats: Vec<Outcome> = seqs.iter().map(|seq| Outcome::Duplicate { seq: *seq }).collect();
     assert_eq!(again, repeats);
 
     let reader = Sender::new(&server, tenant, Role::Viewer);
@@ -45,14 +42,8 @@ async fn what_is_pushed_is_pulled_once_and_in_order() {
     assert_eq!(changes.len(), 4);
     assert_eq!(changes[0]["kind"], "vehicle");
     assert_eq!(changes[1]["data"]["op_id"], json!(sealed[0].op_id));
-    assert_eq!(
-        changes[1]["data"]["event"]["notes"],
-        "a \"note\" with a NUL \0 and \u{1f600}"
-    );
-    assert_eq!(
-        changes[1]["data"]["event"]["from_the_future"],
-        json!([1, 2])
-    );
+    assert_eq!(changes[1]["data"]["event"]["notes"], "a \"note\" with a NUL \0 and \u{1f600}");
+    assert_eq!(changes[1]["data"]["event"]["from_the_future"], json!([1, 2]));
     assert_eq!(changes[3]["data"]["event"]["miles"], 120);
     assert!(reader.pull(Some(&cursor)).await.changes.is_empty());
     server.stop().await;
@@ -68,15 +59,9 @@ async fn one_bad_operation_never_stops_the_others() {
         device.seal(event)
     };
     let good = edited(damage(vehicle, 1), &|_| {});
-    let ancient = edited(damage(vehicle, 2), &|event| {
-        event.occurred_at = -9_000_000_000_000
-    });
-    let nowhere = edited(damage(vehicle, 3), &|event| {
-        event.vehicle_id.0 = Uuid::from_u128(5)
-    });
-    let long = edited(damage(vehicle, 4), &|event| {
-        event.notes = Some("x".repeat(10_001))
-    });
+    let ancient = edited(damage(vehicle, 2), &|event| event.occurred_at = -9_000_000_000_000);
+    let nowhere = edited(damage(vehicle, 3), &|event| event.vehicle_id.0 = Uuid::from_u128(5));
+    let long = edited(damage(vehicle, 4), &|event| event.notes = Some("x".repeat(10_001)));
     let off_earth = edited(damage(vehicle, 5), &|event| {
         let mut fix = motomind_protocol::Fix::at(91.0, 0.0, motomind_protocol::FixSource::Gps);
         fix.accuracy_m = Some(3.0);
@@ -95,13 +80,9 @@ async fn one_bad_operation_never_stops_the_others() {
     nan.hash = motomind_protocol::Hash::of(nan.text.as_bytes());
     let mut mistyped = good.clone();
     mistyped.op_id = OpId(new_id());
-    mistyped.text = mistyped
-        .text
-        .replace(&good.op_id.to_string(), &mistyped.op_id.to_string());
-    mistyped.text = mistyped.text.replace(
-        "\"type\":\"damage\"",
-        "\"type\":\"damage\",\"miles\":\"far\"",
-    );
+    mistyped.text = mistyped.text.replace(&good.op_id.to_string(), &mistyped.op_id.to_string());
+    mistyped.text =
+        mistyped.text.replace("\"type\":\"damage\"", "\"type\":\"damage\",\"miles\":\"far\"");
     mistyped.hash = motomind_protocol::Hash::of(mistyped.text.as_bytes());
     let mut huge = good.clone();
     huge.op_id = OpId(new_id());
@@ -126,18 +107,11 @@ async fn one_bad_operation_never_stops_the_others() {
     let operations = request["operations"].as_array_mut().unwrap();
     operations.insert(1, json!({"op_id": 7}));
     operations.insert(1, json!("not an operation"));
-    operations.insert(
-        1,
-        json!({"op_id": Uuid::from_u128(9), "hash": "zz", "text": "{}"}),
-    );
+    operations.insert(1, json!({"op_id": Uuid::from_u128(9), "hash": "zz", "text": "{}"}));
     let reply: motomind_protocol::wire::PushResponse =
         motomind_tests::server::read(device.push_body(request.to_string()).await).await;
 
-    let outcomes: Vec<Outcome> = reply
-        .outcomes
-        .iter()
-        .map(|one| one.outcome.clone())
-        .collect();
+    let outcomes: Vec<Outcome> = reply.outcomes.iter().map(|one| one.outcome.clone()).collect();
     let said: Vec<(&str, Option<&str>)> = outcomes
         .iter()
         .map(|outcome| match outcome {
@@ -169,11 +143,7 @@ async fn one_bad_operation_never_stops_the_others() {
     assert_eq!(reply.outcomes[2].op_id, None);
     let admin = database.admin().await;
     let kept = "SELECT count(*) FROM rejected_operations";
-    assert_eq!(
-        count_as_tenant(&admin, tenant, kept).await,
-        6,
-        "what was sealed is evidence"
-    );
+    assert_eq!(count_as_tenant(&admin, tenant, kept).await, 6, "what was sealed is evidence");
     server.stop().await;
 }
 
@@ -185,14 +155,10 @@ async fn an_id_is_one_operation_for_ever() {
     let mut twin = reading(vehicle, 1, 900);
     twin.id = EventId(first.op_id.0);
     let twin = device.seal(twin);
-    let outcomes = device
-        .outcomes(vec![first.clone(), first.clone(), twin.clone()])
-        .await;
+    let outcomes = device.outcomes(vec![first.clone(), first.clone(), twin.clone()]).await;
     let seq = accepted(&outcomes[0]);
     assert_eq!(outcomes[1], Outcome::Duplicate { seq });
-    let reused = Outcome::OpIdReused {
-        known_hash: first.hash,
-    };
+    let reused = Outcome::OpIdReused { known_hash: first.hash };
     assert_eq!(outcomes[2], reused);
     assert_eq!(device.outcome(twin).await, reused);
 
@@ -209,10 +175,7 @@ async fn an_id_is_one_operation_for_ever() {
     };
     accepted(&device.outcome(correction).await);
     accepted(&device.outcome(low.clone()).await);
-    assert!(matches!(
-        device.outcome(low).await,
-        Outcome::Duplicate { .. }
-    ));
+    assert!(matches!(device.outcome(low).await, Outcome::Duplicate { .. }));
 
     // Another SQL client's event has the id.
     let taken = new_id();
@@ -220,10 +183,7 @@ async fn an_id_is_one_operation_for_ever() {
     let insert =
         "INSERT INTO vehicle_events (tenant_id, id, vehicle_id, type, occurred_at, date, payload)
                   VALUES ($1, $2, $3, 'damage', now(), current_date, '{\"description\": \"x\"}')";
-    admin
-        .execute(insert, &[&tenant, &taken, &vehicle])
-        .await
-        .unwrap();
+    admin.execute(insert, &[&tenant, &taken, &vehicle]).await.unwrap();
     let mut event = damage(vehicle, 5);
     event.id = EventId(taken);
     let outcome = device.send(event).await;
@@ -247,20 +207,15 @@ async fn readings_fit_between_their_neighbours() {
     ];
     let elsewhere = device.seal(reading(other, 5, 7));
     let mut replaced = reading(vehicle, 50, 3);
-    replaced
-        .payload
-        .insert("odometer_replaced".into(), json!(true));
+    replaced.payload.insert("odometer_replaced".into(), json!(true));
     let replaced = device.seal(replaced);
     let after = device.seal(reading(vehicle, 60, 9));
-    let outcomes = device
-        .outcomes([batch.clone(), vec![elsewhere, replaced, after]].concat())
-        .await;
+    let outcomes =
+        device.outcomes([batch.clone(), vec![elsewhere, replaced, after]].concat()).await;
     for (place, outcome) in outcomes.iter().enumerate() {
         match place {
             3 | 4 => {
-                let Outcome::Rejected(rejection) = outcome else {
-                    panic!("{place} {outcome:?}")
-                };
+                let Outcome::Rejected(rejection) = outcome else { panic!("{place} {outcome:?}") };
                 assert_eq!(rejection.code, "odometer_out_of_order");
                 let neighbour = rejection.neighbour.unwrap();
                 assert_eq!(neighbour.event_id, EventId(batch[2].op_id.0));
@@ -274,13 +229,8 @@ async fn readings_fit_between_their_neighbours() {
     }
     // In another batch the neighbours come from the database.
     let late = device.seal(reading(vehicle, 21, 1_999));
-    let Outcome::Rejected(refusal) = device.outcome(late).await else {
-        panic!("accepted")
-    };
-    assert_eq!(
-        refusal.neighbour.unwrap().event_id,
-        EventId(batch[2].op_id.0)
-    );
+    let Outcome::Rejected(refusal) = device.outcome(late).await else { panic!("accepted") };
+    assert_eq!(refusal.neighbour.unwrap().event_id, EventId(batch[2].op_id.0));
     server.stop().await;
 }
 
@@ -295,17 +245,10 @@ async fn far_ahead_is_accepted_with_a_remark() {
     event.occurred_at = chrono::Utc::now().timestamp_millis() + 3_600_000;
     let within_a_day = device.seal(event);
     let outcomes = device.outcomes(vec![ahead, within_a_day]).await;
-    let Outcome::Accepted { flags, .. } = &outcomes[0] else {
-        panic!("{outcomes:?}")
-    };
+    let Outcome::Accepted { flags, .. } = &outcomes[0] else { panic!("{outcomes:?}") };
     assert_eq!(flags, &[Flag::ClockAhead]);
-    let Outcome::Accepted { flags, .. } = &outcomes[1] else {
-        panic!("{outcomes:?}")
-    };
-    assert!(
-        flags.is_empty(),
-        "an hour ahead of the server, after the reading it received before"
-    );
+    let Outcome::Accepted { flags, .. } = &outcomes[1] else { panic!("{outcomes:?}") };
+    assert!(flags.is_empty(), "an hour ahead of the server, after the reading it received before");
     let (changes, _) = device.pull_all().await;
     assert_eq!(changes[1]["data"]["flags"], json!(["clock_ahead"]));
     server.stop().await;
@@ -322,17 +265,11 @@ async fn an_amendment_corrects_what_arrived_and_closes_what_did_not() {
     // The device does not know which of the two arrived.
     let amended = device.superseding(reading(vehicle, 1, 90), &[lost.op_id, arrived.op_id]);
     accepted(&device.outcome(amended.clone()).await);
-    assert_eq!(
-        rejection(&device.outcome(lost.clone()).await).0,
-        "superseded"
-    );
+    assert_eq!(rejection(&device.outcome(lost.clone()).await).0, "superseded");
     let (changes, _) = device.pull_all().await;
     let closed = &changes[2];
     assert_eq!(closed["kind"], "closed");
-    assert_eq!(
-        closed["data"],
-        json!({"op_id": lost.op_id, "by": amended.op_id})
-    );
+    assert_eq!(closed["data"], json!({"op_id": lost.op_id, "by": amended.op_id}));
     assert_eq!(changes[3]["data"]["corrects"], json!(arrived.op_id));
 
     // What corrects a closed operation corrects what took its place.
@@ -365,10 +302,7 @@ async fn a_discard_retracts_what_arrived_and_closes_what_did_not() {
     assert_eq!(changes.last().unwrap()["seq"], json!(seq));
     assert_eq!(changes.last().unwrap()["kind"], "closed");
     assert_eq!(device.outcome(discard).await, Outcome::Duplicate { seq });
-    assert_eq!(
-        rejection(&device.outcome(lost.clone()).await).0,
-        "superseded"
-    );
+    assert_eq!(rejection(&device.outcome(lost.clone()).await).0, "superseded");
 
     // What corrects something discarded has no parent.
     let mut event = reading(vehicle, 2, 5);
@@ -393,18 +327,12 @@ async fn a_discard_retracts_what_arrived_and_closes_what_did_not() {
 
     // What was refused is closed without a word, unless its sequence is needed.
     let refused = device.seal(reading(vehicle, 4, -1));
-    assert_eq!(
-        rejection(&device.outcome(refused.clone()).await).0,
-        "out_of_range"
-    );
+    assert_eq!(rejection(&device.outcome(refused.clone()).await).0, "out_of_range");
     let mended = device.superseding(reading(vehicle, 4, 400), &[refused.op_id]);
     let seq = accepted(&device.outcome(mended.clone()).await);
     assert_eq!(device.pull(None).await.head, seq);
     let gone = device.seal(reading(vehicle, 5, -1));
-    assert_eq!(
-        rejection(&device.outcome(gone.clone()).await).0,
-        "out_of_range"
-    );
+    assert_eq!(rejection(&device.outcome(gone.clone()).await).0, "out_of_range");
     let discard = device.superseding(retraction(vehicle, gone.op_id.0), &[gone.op_id]);
     assert_eq!(accepted(&device.outcome(discard).await), seq + 1);
     let again = device.superseding(retraction(vehicle, gone.op_id.0), &[gone.op_id]);
@@ -420,14 +348,8 @@ async fn closing_stands_even_if_the_amendment_is_refused() {
     let lost = device.seal(reading(vehicle, 2, 200));
     let bad = device.superseding(reading(vehicle, 2, 50), &[lost.op_id]);
     let outcome = device.outcome(bad.clone()).await;
-    assert_eq!(
-        rejection(&outcome),
-        ("odometer_out_of_order", Some("miles"))
-    );
-    assert_eq!(
-        rejection(&device.outcome(lost.clone()).await).0,
-        "superseded"
-    );
+    assert_eq!(rejection(&outcome), ("odometer_out_of_order", Some("miles")));
+    assert_eq!(rejection(&device.outcome(lost.clone()).await).0, "superseded");
     let good = device.superseding(reading(vehicle, 2, 150), &[bad.op_id, lost.op_id]);
     accepted(&device.outcome(good).await);
     assert_eq!(rejection(&device.outcome(bad).await).0, "superseded");
@@ -443,9 +365,7 @@ async fn a_correction_waits_for_its_parent_and_falls_with_it() {
     let mut event = reading(vehicle, 1, 110);
     event.corrects = Some(EventId(parent.op_id.0));
     let child = device.seal(event);
-    let waiting = Outcome::Waiting {
-        parent: EventId(parent.op_id.0),
-    };
+    let waiting = Outcome::Waiting { parent: EventId(parent.op_id.0) };
     assert_eq!(device.outcome(child.clone()).await, waiting);
     let both = device.outcomes(vec![parent.clone(), child.clone()]).await;
     assert!(accepted(&both[0]) < accepted(&both[1]));
@@ -456,10 +376,7 @@ async fn a_correction_waits_for_its_parent_and_falls_with_it() {
     let orphan = device.seal(event);
     let outcomes = device.outcomes(vec![refused, orphan]).await;
     assert_eq!(rejection(&outcomes[0]).0, "odometer_out_of_order");
-    assert_eq!(
-        rejection(&outcomes[1]),
-        ("parent_rejected", Some("corrects"))
-    );
+    assert_eq!(rejection(&outcomes[1]), ("parent_rejected", Some("corrects")));
 
     let mut event = reading(other, 1, 5);
     event.corrects = Some(EventId(parent.op_id.0));
@@ -474,23 +391,15 @@ async fn corrections_and_retractions_are_judged_on_the_timeline_they_would_make(
     let mut device = Sender::new(&server, tenant, Role::Technician);
     let low = device.seal(reading(vehicle, 10, 1_000));
     let mut replaced = reading(vehicle, 20, 0);
-    replaced
-        .payload
-        .insert("odometer_replaced".into(), json!(true));
+    replaced.payload.insert("odometer_replaced".into(), json!(true));
     let replaced = device.seal(replaced);
     let high = device.seal(reading(vehicle, 30, 40));
-    for outcome in device
-        .outcomes(vec![low.clone(), replaced.clone(), high.clone()])
-        .await
-    {
+    for outcome in device.outcomes(vec![low.clone(), replaced.clone(), high.clone()]).await {
         accepted(&outcome);
     }
     // Without the replacement 1,000 and 40 contradict each other.
     let outcome = device.send(retraction(vehicle, replaced.op_id.0)).await;
-    assert_eq!(
-        rejection(&outcome),
-        ("odometer_out_of_order", Some("miles"))
-    );
+    assert_eq!(rejection(&outcome), ("odometer_out_of_order", Some("miles")));
     let correct = |device: &mut Sender, of: OpId, minutes, miles, open: bool| {
         let mut event = reading(vehicle, minutes, miles);
         event.corrects = Some(EventId(of.0));
@@ -500,10 +409,7 @@ async fn corrections_and_retractions_are_judged_on_the_timeline_they_would_make(
         device.seal(event)
     };
     let refused = correct(&mut device, high.op_id, 15, 900, false);
-    assert_eq!(
-        rejection(&device.outcome(refused).await).0,
-        "odometer_out_of_order"
-    );
+    assert_eq!(rejection(&device.outcome(refused).await).0, "odometer_out_of_order");
     let moved = correct(&mut device, high.op_id, 15, 1_100, false);
     accepted(&device.outcome(moved.clone()).await);
     let insisting = correct(&mut device, low.op_id, 10, 2_000, true);
@@ -521,21 +427,13 @@ async fn a_cloned_journal_forks_and_what_was_unsent_still_arrives() {
     stage!(database, server, tenant, vehicle);
     let mut device = Sender::new(&server, tenant, Role::Technician);
     let mut clone = device.clone();
-    let sealed: Vec<_> = (1..4)
-        .map(|n| device.seal(reading(vehicle, n, n * 10)))
-        .collect();
+    let sealed: Vec<_> = (1..4).map(|n| device.seal(reading(vehicle, n, n * 10))).collect();
     for outcome in device.outcomes(sealed).await {
         accepted(&outcome);
     }
-    let theirs: Vec<_> = (11..16)
-        .map(|n| clone.seal(reading(vehicle, n, n * 10)))
-        .collect();
+    let theirs: Vec<_> = (11..16).map(|n| clone.seal(reading(vehicle, n, n * 10))).collect();
     let outcomes = clone.outcomes(theirs.clone()).await;
-    assert_eq!(
-        outcomes,
-        vec![Outcome::Forked { at: 1 }; 5],
-        "what follows a fork forks with it"
-    );
+    assert_eq!(outcomes, vec![Outcome::Forked { at: 1 }; 5], "what follows a fork forks with it");
     // Under a new incarnation the leftovers pass by their ids.
     clone.incarnation = Uuid::new_v4();
     for outcome in clone.outcomes(theirs).await {
@@ -563,20 +461,14 @@ async fn roles_and_devices_bound_what_is_taken() {
 
     // Another person's operation, another device's, another person's device.
     let stranger = two.seal(damage(vehicle, 2));
-    assert_eq!(
-        rejection(&one.outcome(stranger).await),
-        ("wrong_identity", Some("user_id"))
-    );
+    assert_eq!(rejection(&one.outcome(stranger).await), ("wrong_identity", Some("user_id")));
     let own = one.seal(damage(vehicle, 3));
     let device = std::mem::replace(&mut one.device, Uuid::new_v4());
     let from_elsewhere = one.seal(damage(vehicle, 4));
     one.device = device;
     let outcomes = one.outcomes(vec![own, from_elsewhere]).await;
     accepted(&outcomes[0]);
-    assert_eq!(
-        rejection(&outcomes[1]),
-        ("wrong_identity", Some("device_id"))
-    );
+    assert_eq!(rejection(&outcomes[1]), ("wrong_identity", Some("device_id")));
     two.device = one.device;
     let outcome = two.send(damage(vehicle, 5)).await;
     assert_eq!(rejection(&outcome), ("wrong_identity", Some("device_id")));

@@ -30,23 +30,15 @@ async fn pages_follow_each_other_and_stay_within_their_limits() {
     let sealed: Vec<_> = (0..20)
         .map(|minutes| {
             let mut event = damage(vehicle, minutes);
-            event
-                .payload
-                .insert("description".into(), json!("é".repeat(10_000)));
-            event
-                .payload
-                .insert("estimate".into(), json!("x".repeat(30_000)));
+            event.payload.insert("description".into(), json!("é".repeat(10_000)));
+            event.payload.insert("estimate".into(), json!("x".repeat(30_000)));
             device.seal(event)
         })
         .collect();
     for half in sealed.chunks(10) {
-        device
-            .outcomes(half.to_vec())
-            .await
-            .iter()
-            .for_each(|outcome| {
-                accepted(outcome);
-            });
+        device.outcomes(half.to_vec()).await.iter().for_each(|outcome| {
+            accepted(outcome);
+        });
     }
     let mut cursor = None;
     let mut seqs = Vec::new();
@@ -88,39 +80,21 @@ async fn a_cursor_from_elsewhere_is_refused_and_changes_nothing() {
     let epochs = "SELECT count(DISTINCT epoch) FROM tenant_counters";
     assert_eq!(count(&admin, epochs).await, 2);
     let before: Uuid = admin
-        .query_one(
-            "SELECT epoch FROM tenant_counters WHERE tenant_id = $1",
-            &[&other_tenant],
-        )
+        .query_one("SELECT epoch FROM tenant_counters WHERE tenant_id = $1", &[&other_tenant])
         .await
         .unwrap()
         .get(0);
 
     let swapped = if cursor.ends_with('A') { "B" } else { "A" };
     let forged = format!("{}{swapped}", &cursor[..cursor.len() - 1]);
-    for bad in [
-        cursor.as_str(),
-        "",
-        "x",
-        "AAAA",
-        &"A".repeat(1_000),
-        "%00",
-        "1;DROP",
-    ] {
+    for bad in [cursor.as_str(), "", "x", "AAAA", &"A".repeat(1_000), "%00", "1;DROP"] {
         let refused = problem(stranger.pull_reply(&format!("?cursor={bad}")).await).await;
-        assert_eq!(
-            (refused.code.as_str(), refused.status),
-            ("bad_cursor", 400),
-            "{bad}"
-        );
+        assert_eq!((refused.code.as_str(), refused.status), ("bad_cursor", 400), "{bad}");
     }
     let refused = problem(device.pull_reply(&format!("?cursor={forged}")).await).await;
     assert_eq!(refused.code, "bad_cursor");
     let after: Uuid = admin
-        .query_one(
-            "SELECT epoch FROM tenant_counters WHERE tenant_id = $1",
-            &[&other_tenant],
-        )
+        .query_one("SELECT epoch FROM tenant_counters WHERE tenant_id = $1", &[&other_tenant])
         .await
         .unwrap()
         .get(0);
@@ -147,9 +121,7 @@ async fn restore(database: &Database, tenant: Uuid, seq: i64) {
 async fn a_restored_database_is_noticed_even_after_it_has_grown() {
     let (database, server, tenant, vehicle) = stage().await;
     let mut device = Sender::new(&server, tenant, Role::Technician);
-    let sealed: Vec<_> = (1..5)
-        .map(|n| device.seal(reading(vehicle, n, n * 100)))
-        .collect();
+    let sealed: Vec<_> = (1..5).map(|n| device.seal(reading(vehicle, n, n * 100))).collect();
     for outcome in device.outcomes(sealed.clone()).await {
         accepted(&outcome);
     }
@@ -167,28 +139,15 @@ async fn a_restored_database_is_noticed_even_after_it_has_grown() {
     let refused = again(late.clone()).await;
     assert_eq!((refused.code.as_str(), refused.status), ("resnapshot", 409));
     assert_eq!(again(late).await.code, "resnapshot");
-    assert_eq!(
-        again(early).await.code,
-        "resnapshot",
-        "the epoch is new for everyone"
-    );
+    assert_eq!(again(early).await.code, "resnapshot", "the epoch is new for everyone");
     let fresh = device.pull(None).await;
     assert_eq!((fresh.head, fresh.changes.len()), (2, 2));
-    assert!(
-        device
-            .pull(Some(&fresh.next_cursor))
-            .await
-            .changes
-            .is_empty()
-    );
+    assert!(device.pull(Some(&fresh.next_cursor)).await.changes.is_empty());
 
     // What the backup did not hold is offered again and arrives once.
     let outcomes = device.outcomes(sealed.clone()).await;
     assert_eq!(outcomes[0], Outcome::Duplicate { seq: 2 });
-    assert_eq!(
-        outcomes[1..].iter().map(accepted).collect::<Vec<_>>(),
-        [3, 4, 5]
-    );
+    assert_eq!(outcomes[1..].iter().map(accepted).collect::<Vec<_>>(), [3, 4, 5]);
 
     // Grown past the cursor: the tag of its transaction tells.
     let cursor = device.pull(None).await.next_cursor;
@@ -222,10 +181,7 @@ async fn tenants_never_meet() {
     assert_eq!(theirs.send(event).await, Outcome::Waiting { parent });
     let discard = theirs.superseding(retraction(vehicle, captured.op_id.0), &[captured.op_id]);
     let seq = accepted(&theirs.outcome(discard).await);
-    assert_eq!(
-        seq, 2,
-        "it closes an id of their own tenant, where nothing has it"
-    );
+    assert_eq!(seq, 2, "it closes an id of their own tenant, where nothing has it");
     let mut event = reading(other_vehicle, 3, 5);
     event.id = EventId(motomind_tests::server::new_id());
     let shared = event.id;
@@ -245,24 +201,13 @@ async fn tenants_never_meet() {
     let admin = database.admin().await;
     let standing = "SELECT count(*) FROM active_events";
     assert_eq!(
-        count_as_tenant(
-            &admin,
-            tenant,
-            &format!("{standing} WHERE tenant_id = '{tenant}'")
-        )
-        .await,
+        count_as_tenant(&admin, tenant, &format!("{standing} WHERE tenant_id = '{tenant}'")).await,
         2
     );
 
-    let snapshot = ours
-        .request(Method::GET, "/v1/sync/snapshot")
-        .send()
-        .await
-        .unwrap();
+    let snapshot = ours.request(Method::GET, "/v1/sync/snapshot").send().await.unwrap();
     let tag = snapshot.headers()["etag"].clone();
-    let foreign = theirs
-        .request(Method::GET, "/v1/sync/snapshot")
-        .header("if-match", tag);
+    let foreign = theirs.request(Method::GET, "/v1/sync/snapshot").header("if-match", tag);
     assert_eq!(problem(foreign.send().await.unwrap()).await.status, 412);
     server.stop().await;
 }
@@ -275,10 +220,7 @@ async fn poke(
     loop {
         let piece = stream.next().await.expect("the stream goes on").unwrap();
         text.push_str(std::str::from_utf8(&piece).unwrap());
-        for block in text
-            .split_inclusive("\n\n")
-            .filter(|block| block.ends_with("\n\n"))
-        {
+        for block in text.split_inclusive("\n\n").filter(|block| block.ends_with("\n\n")) {
             if let Some(data) = block.lines().find_map(|line| line.strip_prefix("data:")) {
                 assert!(block.contains("event: poke"), "{block}");
                 let poke: Value = serde_json::from_str(data.trim()).unwrap();
@@ -289,11 +231,7 @@ async fn poke(
 }
 
 async fn events(device: &Sender) -> Response {
-    let reply = device
-        .request(Method::GET, "/v1/sync/events")
-        .send()
-        .await
-        .unwrap();
+    let reply = device.request(Method::GET, "/v1/sync/events").send().await.unwrap();
     assert_eq!(reply.status(), StatusCode::OK);
     assert_eq!(reply.headers()["content-type"], "text/event-stream");
     reply
@@ -308,11 +246,7 @@ async fn a_commit_pokes_the_devices_of_every_instance() {
     let mut stranger = Sender::new(&one, other_tenant, Role::Technician);
     let mut near = events(&device).await.bytes_stream();
     let mut far = events(&device.at(&two)).await.bytes_stream();
-    assert_eq!(
-        (poke(&mut near).await, poke(&mut far).await),
-        (1, 1),
-        "one at the start"
-    );
+    assert_eq!((poke(&mut near).await, poke(&mut far).await), (1, 1), "one at the start");
     // Another tenant's commit is none of ours: the next poke is our own commit's.
     accepted(&stranger.send(damage(other_vehicle, 1)).await);
     assert_eq!(accepted(&device.send(damage(vehicle, 1)).await), 2);
@@ -324,10 +258,7 @@ async fn a_commit_pokes_the_devices_of_every_instance() {
     assert_eq!((poke(&mut near).await, poke(&mut far).await), (3, 3));
 
     one.stop().await;
-    assert!(
-        near.next().await.is_none(),
-        "a server that stops ends its streams"
-    );
+    assert!(near.next().await.is_none(), "a server that stops ends its streams");
     assert_eq!(accepted(&device.at(&two).send(damage(vehicle, 2)).await), 4);
     assert_eq!(poke(&mut far).await, 4);
     two.stop().await;
@@ -359,11 +290,7 @@ async fn a_lost_listening_connection_is_made_up_for() {
                WHERE datname = current_database() AND query LIKE 'LISTEN%'";
     assert_eq!(count(&admin, cut).await, 1);
     assert_eq!(accepted(&device.send(damage(vehicle, 1)).await), 2);
-    assert_eq!(
-        poke(&mut stream).await,
-        2,
-        "sent by whoever listens, or made up for afterwards"
-    );
+    assert_eq!(poke(&mut stream).await, 2, "sent by whoever listens, or made up for afterwards");
     server.stop().await;
 }
 
@@ -389,9 +316,7 @@ async fn a_snapshot_is_the_mirror_that_the_log_makes() {
     admin.execute(rename, &[&tenant]).await.unwrap();
 
     let ask = |range: &str, tag: Option<&str>| {
-        let request = device
-            .request(Method::GET, "/v1/sync/snapshot")
-            .header("range", range);
+        let request = device.request(Method::GET, "/v1/sync/snapshot").header("range", range);
         match tag {
             Some(tag) => request.header("if-match", tag),
             None => request,
@@ -408,26 +333,11 @@ async fn a_snapshot_is_the_mirror_that_the_log_makes() {
     let mut file = start.bytes().await.unwrap().to_vec();
     while file.len() < length {
         let range = format!("bytes={}-", file.len());
-        file.extend(
-            ask(&range, Some(&header("etag")))
-                .await
-                .unwrap()
-                .bytes()
-                .await
-                .unwrap(),
-        );
+        file.extend(ask(&range, Some(&header("etag"))).await.unwrap().bytes().await.unwrap());
     }
     assert_eq!(Hash::of(&file).to_string(), header("motomind-digest"));
-    let whole = device
-        .request(Method::GET, "/v1/sync/snapshot")
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(
-        whole.bytes().await.unwrap(),
-        file,
-        "unchanged, it is the same file"
-    );
+    let whole = device.request(Method::GET, "/v1/sync/snapshot").send().await.unwrap();
+    assert_eq!(whole.bytes().await.unwrap(), file, "unchanged, it is the same file");
 
     // A mirror made from the log itself holds the same rows.
     let place = tempfile::NamedTempFile::new().unwrap();
@@ -449,23 +359,13 @@ async fn a_snapshot_is_the_mirror_that_the_log_makes() {
     }
     let position = motomind_core::mirror::position(&snapshot).unwrap();
     assert_eq!(position.seq, page.head);
-    assert_eq!(
-        position.cursor.as_deref(),
-        Some(header("motomind-cursor").as_str())
-    );
+    assert_eq!(position.cursor.as_deref(), Some(header("motomind-cursor").as_str()));
     let rest = device.pull(position.cursor.as_deref()).await;
     assert!(rest.changes.is_empty());
 
-    for range in [
-        format!("bytes={length}-"),
-        "bytes=9-3".into(),
-        "lines=1-2".into(),
-    ] {
+    for range in [format!("bytes={length}-"), "bytes=9-3".into(), "lines=1-2".into()] {
         let refused = ask(&range, None).await.unwrap();
-        assert_eq!(
-            refused.headers()["content-range"],
-            format!("bytes */{length}")
-        );
+        assert_eq!(refused.headers()["content-range"], format!("bytes */{length}"));
         assert_eq!(problem(refused).await.code, "bad_range", "{range}");
     }
     let gone = ask("bytes=0-", Some("\"00\"")).await.unwrap();
@@ -489,11 +389,7 @@ async fn many_devices_at_one_vehicle_keep_its_order() {
                 for step in 0..5 {
                     let at = round * 50 + step * 10 + number;
                     // Alternating, so that devices lock both vehicles in both orders.
-                    let about = if (step + number) % 2 == 0 {
-                        vehicle
-                    } else {
-                        second
-                    };
+                    let about = if (step + number) % 2 == 0 { vehicle } else { second };
                     batch.push(device.seal(reading(about, at, 1_000 + at)));
                 }
                 for outcome in device.outcomes(batch).await {
@@ -509,11 +405,7 @@ async fn many_devices_at_one_vehicle_keep_its_order() {
         assert!(taken.is_sorted(), "a device's own order");
         seqs.extend(taken);
     }
-    assert_eq!(
-        seqs,
-        (3..243).collect(),
-        "every sequence once, without gaps"
-    );
+    assert_eq!(seqs, (3..243).collect(), "every sequence once, without gaps");
     one.stop().await;
     two.stop().await;
 }
@@ -547,18 +439,9 @@ async fn an_operation_that_the_database_cannot_take_is_refused_alone() {
         .collect();
     // Offered again in the same batch it is judged again, and a later reading now stands in its way.
     let refused = "odometer_out_of_order";
-    assert_eq!(
-        said,
-        ["accepted", "server_fault", "accepted", "accepted", refused]
-    );
-    admin
-        .batch_execute("DROP TRIGGER poisoned ON vehicle_events")
-        .await
-        .unwrap();
+    assert_eq!(said, ["accepted", "server_fault", "accepted", "accepted", refused]);
+    admin.batch_execute("DROP TRIGGER poisoned ON vehicle_events").await.unwrap();
     // The server mended, it is judged by the rules again.
-    assert_eq!(
-        rejection(&device.outcome(poisoned).await).0,
-        "odometer_out_of_order"
-    );
+    assert_eq!(rejection(&device.outcome(poisoned).await).0, "odometer_out_of_order");
     server.stop().await;
 }

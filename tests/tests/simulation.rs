@@ -97,18 +97,13 @@ fn every_seed_keeps_every_promise() {
     };
     let broken: Vec<String> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
-        let broken = threads
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap());
+        let broken = threads.into_iter().flat_map(|thread| thread.join().unwrap());
         broken.collect()
     });
     let tally = tally.into_inner().unwrap();
     println!("{seeds} seeds: {tally:?}");
     assert!(broken.is_empty(), "\n{}", broken.join("\n"));
-    let missing: Vec<_> = HAPPENS
-        .iter()
-        .filter(|what| !tally.contains_key(**what))
-        .collect();
+    let missing: Vec<_> = HAPPENS.iter().filter(|what| !tally.contains_key(**what)).collect();
     let few = seeds < SEEDS_FOR_EVERYTHING;
     assert!(few || missing.is_empty(), "never happened: {missing:?}");
 }

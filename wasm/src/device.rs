@@ -44,10 +44,8 @@ impl Device {
         seed: Vec<u8>,
     ) -> Result<Device, JsValue> {
         console_error_panic_hook::set_once();
-        let identity: Option<Identity> = identity
-            .map(|text| from_str(&text))
-            .transpose()
-            .map_err(malformed)?;
+        let identity: Option<Identity> =
+            identity.map(|text| from_str(&text)).transpose().map_err(malformed)?;
         let seed = <[u8; 32]>::try_from(seed)
             .map_err(|_| failure("malformed", "the seed must have 32 bytes"))?;
         let mut life = [0; 16];
@@ -80,10 +78,7 @@ impl Device {
     /// `invalid`, `confirm_jump`, `id_reused`, `disk_full`, …: nothing was stored.
     pub fn capture(&self, capture: &str) -> Result<String, JsValue> {
         let capture: Capture = from_str(capture).map_err(malformed)?;
-        let captured = self
-            .lock()
-            .capture(capture, self.clock())
-            .map_err(capturing)?;
+        let captured = self.lock().capture(capture, self.clock()).map_err(capturing)?;
         text(&captured)
     }
 
@@ -93,12 +88,7 @@ impl Device {
     /// `malformed` query, `storage`.
     pub fn timeline(&self, query: &str) -> Result<String, JsValue> {
         let query: TimelineQuery = from_str(query).map_err(malformed)?;
-        text(
-            &self
-                .lock()
-                .timeline(&query)
-                .map_err(|error| storing(&error))?,
-        )
+        text(&self.lock().timeline(&query).map_err(|error| storing(&error))?)
     }
 
     /// The vehicles, with their current mileage.
@@ -114,12 +104,7 @@ impl Device {
     /// # Errors
     /// `storage`.
     pub fn pending(&self) -> Result<String, JsValue> {
-        text(
-            &self
-                .lock()
-                .pending(now())
-                .map_err(|error| storing(&error))?,
-        )
+        text(&self.lock().pending(now()).map_err(|error| storing(&error))?)
     }
 
     /// Syncing at a glance.
@@ -144,10 +129,7 @@ impl Device {
     #[wasm_bindgen(js_name = syncOnce)]
     pub async fn sync_once(&self, url: String) -> Result<String, JsValue> {
         let http = Http::new(&url).map_err(|error| failure("malformed", error))?;
-        let end = http
-            .sync_once(&self.device, now)
-            .await
-            .map_err(|error| storing(&error))?;
+        let end = http.sync_once(&self.device, now).await.map_err(|error| storing(&error))?;
         text(&match end {
             SyncEnd::CaughtUp => json!({ "end": "caught_up" }),
             SyncEnd::Later(at) => json!({ "end": "later", "at": at }),

@@ -19,9 +19,7 @@ pub(crate) async fn take(name: &str) -> Result<OpfsSAHPoolUtil, JsValue> {
         .directory(name)
         .initial_capacity(HANDLES)
         .build();
-    let pool = install::<WasmOsCallback>(&options, false)
-        .await
-        .map_err(refused)?;
+    let pool = install::<WasmOsCallback>(&options, false).await.map_err(refused)?;
     pool.resume().await.map_err(refused)?;
     Ok(pool)
 }

@@ -12,27 +12,16 @@ type Shown = Result<(), Box<dyn std::error::Error>>;
 fn table(head: &[&str], rows: &[Vec<String>]) {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
-        cells
-            .chain([head[column].chars().count()])
-            .max()
-            .unwrap_or(0)
+        cells.chain([head[column].chars().count()]).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..head.len()).map(width).collect();
     let line = |cells: &[String]| {
-        let padded: Vec<String> = cells
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
+        let padded: Vec<String> =
+            cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         println!("{}", padded.join("  ").trim_end());
     };
     line(&head.iter().map(ToString::to_string).collect::<Vec<_>>());
-    line(
-        &widths
-            .iter()
-            .map(|width| "─".repeat(*width))
-            .collect::<Vec<_>>(),
-    );
+    line(&widths.iter().map(|width| "─".repeat(*width)).collect::<Vec<_>>());
     rows.iter().for_each(|row| line(row));
 }
 
@@ -64,11 +53,7 @@ pub(crate) fn vehicles(vehicles: &[VehicleEntry]) -> Shown {
             ),
             vehicle.license_plate.clone().unwrap_or_default(),
             optional(entry.miles),
-            if entry.pending > 0 {
-                format!("{} unsent", entry.pending)
-            } else {
-                String::new()
-            },
+            if entry.pending > 0 { format!("{} unsent", entry.pending) } else { String::new() },
             vehicle.id.to_string(),
         ]
     };
@@ -98,12 +83,7 @@ pub(crate) fn timeline(vehicles: &[VehicleEntry], page: &TimelinePage) -> Shown 
             mark.to_owned(),
         ]);
     }
-    table(
-        &[
-            "day", "vehicle", "type", "miles", "cost", "what", "where", "state", "",
-        ],
-        &rows,
-    );
+    table(&["day", "vehicle", "type", "miles", "cost", "what", "where", "state", ""], &rows);
     if page.next.is_some() {
         println!("… older ones follow; give a larger --limit");
     }
@@ -124,45 +104,23 @@ fn money(event: &Event) -> String {
 }
 
 fn what(event: &Event) -> String {
-    let keys = [
-        "kind",
-        "description",
-        "result",
-        "inspection_type",
-        "doc_type",
-        "gallons",
-    ];
-    let value = keys
-        .iter()
-        .find_map(|key| event.payload.get(*key).map(|value| (*key, value)));
+    let keys = ["kind", "description", "result", "inspection_type", "doc_type", "gallons"];
+    let value = keys.iter().find_map(|key| event.payload.get(*key).map(|value| (*key, value)));
     let fact = match value {
         Some(("gallons", gallons)) => format!("{gallons} gal"),
-        Some((_, text)) => text
-            .as_str()
-            .map_or_else(|| text.to_string(), str::to_owned),
+        Some((_, text)) => text.as_str().map_or_else(|| text.to_string(), str::to_owned),
         None => String::new(),
     };
     let parts = [Some(fact), event.vendor.clone(), event.notes.clone()];
-    let parts: Vec<String> = parts
-        .into_iter()
-        .flatten()
-        .filter(|text| !text.is_empty())
-        .collect();
+    let parts: Vec<String> = parts.into_iter().flatten().filter(|text| !text.is_empty()).collect();
     let text = parts.join(" · ").replace('\n', " ");
     let short: String = text.chars().take(44).collect();
-    if short.len() < text.len() {
-        format!("{short}…")
-    } else {
-        short
-    }
+    if short.len() < text.len() { format!("{short}…") } else { short }
 }
 
 fn place(event: &Event) -> String {
     event.fix.as_ref().map_or_else(String::new, |fix| {
-        let accuracy = fix
-            .accuracy_m
-            .map(|m| format!(" ±{m:.0} m"))
-            .unwrap_or_default();
+        let accuracy = fix.accuracy_m.map(|m| format!(" ±{m:.0} m")).unwrap_or_default();
         format!("{:.4}, {:.4}{accuracy}", fix.latitude, fix.longitude)
     })
 }
@@ -177,33 +135,16 @@ pub(crate) fn pending(vehicles: &[VehicleEntry], items: &[PendingItem]) -> Shown
         vec![
             item.op_id.to_string(),
             item.state.as_str().to_owned(),
-            event
-                .map(|event| name(vehicles, event.vehicle_id))
-                .unwrap_or_default(),
+            event.map(|event| name(vehicles, event.vehicle_id)).unwrap_or_default(),
             event.map(|event| event.kind.clone()).unwrap_or_default(),
             optional(event.and_then(|event| event.miles)),
             format!("{} s", item.age_ms / 1000),
             format!("{} B", item.bytes),
-            item.reason
-                .as_ref()
-                .map(|r| format!("{}: {}", r.code, r.message))
-                .unwrap_or_default(),
+            item.reason.as_ref().map(|r| format!("{}: {}", r.code, r.message)).unwrap_or_default(),
         ]
     };
     let rows: Vec<_> = items.iter().map(row).collect();
-    table(
-        &[
-            "operation",
-            "state",
-            "vehicle",
-            "type",
-            "miles",
-            "age",
-            "size",
-            "reason",
-        ],
-        &rows,
-    );
+    table(&["operation", "state", "vehicle", "type", "miles", "age", "size", "reason"], &rows);
     Ok(())
 }
 
@@ -224,9 +165,7 @@ pub(crate) fn sync_end(device: &Mutex<Device>, end: &SyncEnd, now: Millis) -> Sh
             Ok(())
         }
         SyncEnd::Later(at) => {
-            let why = status
-                .last_problem
-                .unwrap_or_else(|| "an operation rests".into());
+            let why = status.last_problem.unwrap_or_else(|| "an operation rests".into());
             let wait = at.saturating_sub(now).max(0) / 1000;
             Err(format!("cannot sync now ({why}); worth a try in {wait} s").into())
         }

@@ -81,12 +81,7 @@ impl<'a> Options<'a> {
     /// No choices besides the vehicle and the zone.
     #[must_use]
     pub fn new(vehicle_id: VehicleId, zone: Zone<'a>) -> Self {
-        Self {
-            vehicle_id,
-            zone,
-            currency: None,
-            categories: BTreeMap::new(),
-        }
+        Self { vehicle_id, zone, currency: None, categories: BTreeMap::new() }
     }
 }
 
@@ -190,17 +185,11 @@ pub fn read(bytes: &[u8], options: &Options<'_>) -> Result<Import, ImportError> 
     }
     let sections = sections::split(&text);
     let named = |name: &str| sections.iter().find(|section| section.is(name));
-    if ["vehicle", "log", "costs"]
-        .into_iter()
-        .all(|name| named(name).is_none())
-    {
+    if ["vehicle", "log", "costs"].into_iter().all(|name| named(name).is_none()) {
         return Err(ImportError::NotFuelio);
     }
     let context = context(&sections, options);
-    let mut report = Report {
-        vehicle: file_vehicle(named("vehicle")),
-        ..Report::default()
-    };
+    let mut report = Report { vehicle: file_vehicle(named("vehicle")), ..Report::default() };
     let mut rows: Vec<(u64, Parsed)> = Vec::new();
     for section in &sections {
         let outcomes: &dyn Fn(&Fields<'_>) -> Result<Outcome, String> = if section.is("log") {
@@ -208,13 +197,8 @@ pub fn read(bytes: &[u8], options: &Options<'_>) -> Result<Import, ImportError> 
         } else if section.is("costs") {
             &|fields| costs::cost(fields, &context)
         } else {
-            if !["vehicle", "costcategories"]
-                .iter()
-                .any(|name| section.is(name))
-            {
-                report
-                    .ignored
-                    .push((section.name.clone(), section.rows.len()));
+            if !["vehicle", "costcategories"].iter().any(|name| section.is(name)) {
+                report.ignored.push((section.name.clone(), section.rows.len()));
             }
             continue;
         };
@@ -275,11 +259,7 @@ fn read_rows(
     out: &mut Vec<(u64, Parsed)>,
     report: &mut Report,
 ) {
-    let note = |line: u64, reason: String| RowNote {
-        line,
-        section: section.name.clone(),
-        reason,
-    };
+    let note = |line: u64, reason: String| RowNote { line, section: section.name.clone(), reason };
     for row in &section.rows {
         let read = match &row.fields {
             Ok(values) => outcome(&section.fields(values)),
@@ -288,9 +268,7 @@ fn read_rows(
         match read {
             Ok(Outcome::Event(mut parsed)) => {
                 let remarks = std::mem::take(&mut parsed.remarks);
-                report
-                    .remarks
-                    .extend(remarks.into_iter().map(|text| note(row.line, text)));
+                report.remarks.extend(remarks.into_iter().map(|text| note(row.line, text)));
                 out.push((row.line, *parsed));
             }
             Ok(Outcome::Skipped(reason)) => report.skipped.push(note(row.line, reason)),
@@ -304,30 +282,15 @@ fn finish(mut rows: Vec<(u64, Parsed)>, options: &Options<'_>, report: &mut Repo
     when::place_timeless(&mut rows);
     let mut seen: BTreeMap<String, u32> = BTreeMap::new();
     let mut drafts = Vec::with_capacity(rows.len());
-    for (
-        line,
-        Parsed {
-            mut event,
-            when,
-            key,
-            ..
-        },
-    ) in rows
-    {
+    for (line, Parsed { mut event, when, key, .. }) in rows {
         // Rows that say exactly the same are as many facts as there are rows: two tolls in a minute.
         let copies = seen.entry(key.clone()).or_default();
         *copies += 1;
-        event.id = Uuid::new_v5(
-            &NAMESPACE,
-            format!("{}\n{key}\n{copies}", options.vehicle_id).as_bytes(),
-        )
-        .into();
+        event.id =
+            Uuid::new_v5(&NAMESPACE, format!("{}\n{key}\n{copies}", options.vehicle_id).as_bytes())
+                .into();
         let section = if event.kind == "fuel" { "Log" } else { "Costs" };
-        let refuse = |reason: String| RowNote {
-            line,
-            section: section.into(),
-            reason,
-        };
+        let refuse = |reason: String| RowNote { line, section: section.into(), reason };
         let Some(occurred_at) = options.zone.utc_ms(when.local()) else {
             report.refused.push(refuse(format!(
                 "{} is not a time in {}",
@@ -362,9 +325,7 @@ impl Context<'_> {
             when.local().date(),
             self.options.zone.name,
         );
-        event
-            .payload
-            .insert("source".into(), Value::String("fuelio".into()));
+        event.payload.insert("source".into(), Value::String("fuelio".into()));
         event
     }
 
@@ -376,16 +337,10 @@ impl Context<'_> {
             .distance
             .ok_or("the file does not say whether the odometer is in miles or kilometres")?;
         event.miles = Some(unit.miles(reading).ok_or_else(refused)?);
-        event
-            .payload
-            .insert("confirmed_jump".into(), Value::Bool(true));
+        event.payload.insert("confirmed_jump".into(), Value::Bool(true));
         if unit == Distance::Kilometres || reading.decimals() > 0 {
-            event
-                .payload
-                .insert("original_value".into(), reading.to_json());
-            event
-                .payload
-                .insert("original_unit".into(), Value::String(unit.name().into()));
+            event.payload.insert("original_value".into(), reading.to_json());
+            event.payload.insert("original_unit".into(), Value::String(unit.name().into()));
         }
         Ok(())
     }
@@ -398,9 +353,7 @@ impl Context<'_> {
         event.total_minor = Some(amount.scaled(1, 1, decimals).ok_or_else(refused)?);
         event.currency.clone_from(&self.currency);
         if amount.decimals() > decimals {
-            event
-                .payload
-                .insert("original_amount".into(), Value::String(text.into()));
+            event.payload.insert("original_amount".into(), Value::String(text.into()));
         }
         Ok(())
     }

@@ -126,10 +126,7 @@ pub fn apply(
     after: u64,
     generation: i64,
 ) -> Result<Applied, PageError> {
-    let mut applied = Applied {
-        seq: after,
-        ..Applied::default()
-    };
+    let mut applied = Applied { seq: after, ..Applied::default() };
     for (index, raw) in changes.iter().enumerate() {
         let unreadable = |error| PageError::Unreadable { index, error };
         let change: RawChange<'_> = serde_json::from_str(raw.get()).map_err(unreadable)?;
@@ -140,11 +137,7 @@ pub fn apply(
         let data = change.data.map_or("null", RawValue::get);
         match change.kind.as_ref() {
             "event" => {
-                let standing = Standing {
-                    seq: Some(change.seq),
-                    state: "accepted",
-                    own: false,
-                };
+                let standing = Standing { seq: Some(change.seq), state: "accepted", own: false };
                 let vehicle = put_event(conn, data, standing, generation).map_err(|e| match e {
                     PageError::Unreadable { error, .. } => unreadable(error),
                     other => other,
@@ -223,11 +216,7 @@ fn insert_event(
     let event = &record.event;
     let kind = registry::find(&event.kind).map_or(event.kind.as_ref(), |spec| spec.name);
     let clock_ahead = record.flags.contains(&Flag::ClockAhead);
-    let at = if clock_ahead {
-        record.received_at
-    } else {
-        event.occurred_at
-    };
+    let at = if clock_ahead { record.received_at } else { event.occurred_at };
     let starts_segment = event.payload.odometer_replaced == Some(serde_json::Value::Bool(true));
     put_statement(conn)?.execute(params![
         blob(&event.id.0),
@@ -330,13 +319,7 @@ fn put_garage(
            deleted_at = excluded.deleted_at, generation = excluded.generation,
            data = excluded.data",
     )?
-    .execute(params![
-        blob(&id),
-        garage.name,
-        garage.deleted_at,
-        generation,
-        data
-    ])?;
+    .execute(params![blob(&id), garage.name, garage.deleted_at, generation, data])?;
     Ok(())
 }
 
@@ -366,7 +349,5 @@ pub fn finish_rebuild(conn: &Connection) -> Result<(), StoreError> {
          DELETE FROM garages WHERE generation <> (SELECT generation FROM mirror);
          UPDATE mirror SET rebuilding = 0;",
     )?;
-    families
-        .into_iter()
-        .try_for_each(|root| family::refresh(conn, root))
+    families.into_iter().try_for_each(|root| family::refresh(conn, root))
 }

@@ -69,11 +69,7 @@ pub(crate) fn refresh(conn: &Connection, root: EventId) -> Result<(), StoreError
         .filter(|row| row.member.event_id != root && !row.retraction && !row.rejected)
         .map(|row| row.member)
         .collect();
-    let first = Member {
-        event_id: root,
-        seq: 0,
-        retracted: retracted.contains(&root),
-    };
+    let first = Member { event_id: root, seq: 0, retracted: retracted.contains(&root) };
     let counts = effective(first, &corrections);
     let mut statement =
         conn.prepare_cached("UPDATE events SET hidden = ?2 WHERE event_id = ?1 AND hidden <> ?2")?;

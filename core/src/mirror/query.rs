@@ -113,16 +113,8 @@ pub(crate) fn timeline(
     };
     // One statement per shape of question, so that each gets the index made for it.
     let mut sql = format!("SELECT {ENTRY} FROM events WHERE ");
-    sql.push_str(if query.include_hidden {
-        "1 = 1"
-    } else {
-        "hidden = 0"
-    });
-    sql.push_str(if query.vehicle.is_some() {
-        " AND vehicle_id = ?1"
-    } else {
-        " AND ?1 IS NULL"
-    });
+    sql.push_str(if query.include_hidden { "1 = 1" } else { "hidden = 0" });
+    sql.push_str(if query.vehicle.is_some() { " AND vehicle_id = ?1" } else { " AND ?1 IS NULL" });
     if query.before.is_some() {
         sql.push_str(" AND (occurred_at, event_id) < (?2, ?3)");
     }
@@ -183,9 +175,7 @@ fn read_entry(row: &Row<'_>) -> Result<TimelineEntry, StoreError> {
         date: row.get(4)?,
         miles: row.get(5)?,
         seq: row.get::<_, Option<i64>>(6)?.map(i64::unsigned_abs),
-        state: state
-            .parse()
-            .map_err(|()| StoreError::Damaged(format!("state {state}")))?,
+        state: state.parse().map_err(|()| StoreError::Damaged(format!("state {state}")))?,
         corrects: crate::ids::read_id_opt(row, 8)?.map(EventId),
         hidden: row.get(9)?,
         record_json: row.get(10)?,
@@ -218,9 +208,7 @@ pub(crate) fn reading_before(
             Ok(Reading {
                 event_id: EventId(read_id(row, 0)?),
                 at: row.get(1)?,
-                seq: row
-                    .get::<_, Option<i64>>(2)?
-                    .map_or(u64::MAX, i64::unsigned_abs),
+                seq: row.get::<_, Option<i64>>(2)?.map_or(u64::MAX, i64::unsigned_abs),
                 miles: row.get(3)?,
                 starts_segment: row.get(4)?,
             })
@@ -297,9 +285,7 @@ pub(crate) fn garages(conn: &Connection) -> Result<Vec<Garage>, StoreError> {
     let mut rows = statement.query([])?;
     let mut garages = Vec::new();
     while let Some(row) = rows.next()? {
-        garages.push(serde_json::from_str(
-            row.get_ref(0)?.as_str().unwrap_or(""),
-        )?);
+        garages.push(serde_json::from_str(row.get_ref(0)?.as_str().unwrap_or(""))?);
     }
     Ok(garages)
 }

@@ -38,10 +38,7 @@ impl Backoff {
     pub(crate) fn fail(&mut self, now: Millis, retry_after_s: Option<u32>, rng: &mut ChaCha20Rng) {
         let wait = delay(self.failures, rng).max(i64::from(retry_after_s.unwrap_or(0)) * 1000);
         self.failures = self.failures.saturating_add(1);
-        self.until = Some(Waiting {
-            from: now,
-            until: now.saturating_add(wait),
-        });
+        self.until = Some(Waiting { from: now, until: now.saturating_add(wait) });
     }
 
     /// The instant to wait for, if it has not come.
@@ -53,9 +50,7 @@ impl Backoff {
 
 /// The wait after so many failures, ms.
 pub(crate) fn delay(failures: u32, rng: &mut ChaCha20Rng) -> Millis {
-    let ceiling = BACKOFF_MS_BASE
-        .saturating_mul(1 << failures.min(20))
-        .min(BACKOFF_MS_MAX);
+    let ceiling = BACKOFF_MS_BASE.saturating_mul(1 << failures.min(20)).min(BACKOFF_MS_MAX);
     i64::try_from(rng.next_u64() % ceiling.unsigned_abs()).unwrap_or(ceiling)
 }
 

@@ -17,7 +17,7 @@ mod pull;
 mod push;
 mod reoffer;
 
-use motomind_protocol::wire::{Problem, problem};
+use motomind_protocol::wire::{DEVICE_HEADER, Problem, problem};
 use motomind_protocol::{Claims, DeviceId, Identity, Millis, limits};
 
 use crate::device::Device;
@@ -108,9 +108,6 @@ impl std::fmt::Display for Blocked {
     }
 }
 
-/// Names the device in every request, so that a revoked one is told on every way.
-const DEVICE_HEADER: &str = "motomind-device";
-
 /// Counts the tokens given, so that the late refusal of an old one does not block the new one.
 type TokenSerial = u64;
 
@@ -136,10 +133,7 @@ pub(crate) struct SyncState {
 impl SyncState {
     /// The state of a device that has just been opened.
     pub(crate) fn new(device: DeviceId) -> Self {
-        Self {
-            device: device.to_string(),
-            ..Self::default()
-        }
+        Self { device: device.to_string(), ..Self::default() }
     }
 
     /// Takes up what the mirror remembers from before.
@@ -160,13 +154,7 @@ impl SyncState {
         }
         headers.push(("accept", "application/json".into()));
         headers.push((DEVICE_HEADER, self.device.clone()));
-        Request {
-            id: RequestId(self.next_id),
-            method,
-            path,
-            headers,
-            body,
-        }
+        Request { id: RequestId(self.next_id), method, path, headers, body }
     }
 
     /// Stops syncing, if it was the present token that the server refused.
@@ -186,10 +174,7 @@ impl SyncState {
 /// How one activity takes a failure.
 enum Setback {
     /// The activity's own backoff.
-    Later {
-        retry_after_s: Option<u32>,
-        what: String,
-    },
+    Later { retry_after_s: Option<u32>, what: String },
     /// The server answered, and this request's content may be why.
     Content(Option<Problem>),
     /// All syncing stops.
@@ -200,9 +185,7 @@ enum Setback {
 fn setback(reply: &Reply) -> Setback {
     let problem: Option<Problem> = serde_json::from_slice(&reply.body).ok();
     let what = |problem: &Option<Problem>| {
-        problem
-            .as_ref()
-            .map_or_else(|| format!("HTTP {}", reply.status), |p| p.detail.clone())
+        problem.as_ref().map_or_else(|| format!("HTTP {}", reply.status), |p| p.detail.clone())
     };
     let code = problem.as_ref().map(|problem| problem.code.as_str());
     match (reply.status, code) {
@@ -216,10 +199,7 @@ fn setback(reply: &Reply) -> Setback {
         // Size is judged by whatever stands on the way; everything else only by our own server.
         (413, _) => Setback::Content(problem),
         (400 | 409 | 416 | 422 | 500, Some(_)) => Setback::Content(problem),
-        _ => Setback::Later {
-            retry_after_s: reply.retry_after_s,
-            what: what(&problem),
-        },
+        _ => Setback::Later { retry_after_s: reply.retry_after_s, what: what(&problem) },
     }
 }
 

@@ -53,9 +53,7 @@ impl Default for PullState {
 
 impl PullState {
     pub(crate) fn in_flight_is(&self, id: RequestId) -> bool {
-        self.in_flight
-            .as_ref()
-            .is_some_and(|flight| flight.id == id)
+        self.in_flight.as_ref().is_some_and(|flight| flight.id == id)
     }
 
     pub(crate) fn is_in_flight(&self) -> bool {
@@ -122,10 +120,7 @@ pub(super) fn on_reply(device: &mut Device, reply: &Reply, now: Millis) -> Resul
             device.sync.block(blocked, flight.token);
             Ok(())
         }
-        Setback::Later {
-            retry_after_s,
-            what,
-        } => {
+        Setback::Later { retry_after_s, what } => {
             fail(device, what, retry_after_s, now);
             Ok(())
         }
@@ -144,11 +139,7 @@ pub(super) fn on_reply(device: &mut Device, reply: &Reply, now: Millis) -> Resul
 
 fn fail(device: &mut Device, what: String, retry_after_s: Option<u32>, now: Millis) {
     device.sync.last_problem = Some(what);
-    device
-        .sync
-        .pull
-        .backoff
-        .fail(now, retry_after_s, &mut device.rng);
+    device.sync.pull.backoff.fail(now, retry_after_s, &mut device.rng);
 }
 
 /// Applies a page and moves the cursor, in one transaction of the mirror.
@@ -197,13 +188,8 @@ fn take_page(
         overlay::rebuild(device)?;
     }
     let changes = &mut device.changes;
-    applied
-        .timelines
-        .into_iter()
-        .for_each(|vehicle| changes.event_of(vehicle));
-    changes
-        .tables
-        .extend(applied.vehicles.then_some("vehicles"));
+    applied.timelines.into_iter().for_each(|vehicle| changes.event_of(vehicle));
+    changes.tables.extend(applied.vehicles.then_some("vehicles"));
     changes.tables.extend(applied.garages.then_some("garages"));
     device.sync.heard_from_server(page.server_time_ms, now);
     device.sync.pull.backoff.reset();
@@ -259,12 +245,7 @@ fn start_again(device: &mut Device, now: Millis) -> Result<(), StoreError> {
     device.sync.pull.restarts += 1;
     if device.sync.pull.restarts > 1 {
         // It said so of the beginning, too: something is wrong with it. Do not hammer it.
-        fail(
-            device,
-            "the server keeps sending us back to the beginning".into(),
-            None,
-            now,
-        );
+        fail(device, "the server keeps sending us back to the beginning".into(), None, now);
         return Ok(());
     }
     let tx = device.conn.unchecked_transaction()?;

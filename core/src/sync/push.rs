@@ -79,11 +79,7 @@ pub(super) fn next(device: &mut Device, now: Millis) -> Result<Next, StoreError>
         return Ok(Next::Nothing);
     }
     if let Some(until) = device.sync.push.backoff.waiting(now) {
-        return Ok(if any_unsent(&device.conn)? {
-            Next::At(until)
-        } else {
-            Next::Nothing
-        });
+        return Ok(if any_unsent(&device.conn)? { Next::At(until) } else { Next::Nothing });
     }
     if device.sync.push.suspect.is_some() {
         return send(device, Vec::new());
@@ -107,15 +103,9 @@ fn send(device: &mut Device, operations: Vec<SealedOperation>) -> Result<Next, S
         incarnation: device.who.incarnation,
         operations,
     })?;
-    let request = device
-        .sync
-        .request("POST", "/v1/sync/push".into(), headers, body);
+    let request = device.sync.request("POST", "/v1/sync/push".into(), headers, body);
     let token = device.sync.token_serial;
-    device.sync.push.in_flight = Some(Batch {
-        id: request.id,
-        ops,
-        token,
-    });
+    device.sync.push.in_flight = Some(Batch { id: request.id, ops, token });
     Ok(Next::Send(request))
 }
 
@@ -140,11 +130,7 @@ fn ready(device: &Device, now: Millis) -> Result<Ready, StoreError> {
          ORDER BY pos",
     )?;
     let mut rows = statement.query([])?;
-    let mut ready = Ready {
-        operations: Vec::new(),
-        rested: Vec::new(),
-        later: None,
-    };
+    let mut ready = Ready { operations: Vec::new(), rested: Vec::new(), later: None };
     let mut held: Vec<Uuid> = Vec::new();
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
@@ -172,11 +158,7 @@ fn ready(device: &Device, now: Millis) -> Result<Ready, StoreError> {
         if refused {
             ready.rested.push(op_id);
         }
-        ready.operations.push(SealedOperation {
-            op_id,
-            hash: Hash(row.get(1)?),
-            text,
-        });
+        ready.operations.push(SealedOperation { op_id, hash: Hash(row.get(1)?), text });
     }
     Ok(ready)
 }
@@ -231,11 +213,7 @@ pub(super) fn on_reply(device: &mut Device, reply: &Reply, now: Millis) -> Resul
         }
         // A portal, or a proxy that cut the body: whatever it was, it was not our server.
         device.sync.last_problem = Some(excerpt(&reply.body));
-        device
-            .sync
-            .push
-            .backoff
-            .fail(now, reply.retry_after_s, &mut device.rng);
+        device.sync.push.backoff.fail(now, reply.retry_after_s, &mut device.rng);
         return Ok(());
     }
     match setback(reply) {
@@ -243,16 +221,9 @@ pub(super) fn on_reply(device: &mut Device, reply: &Reply, now: Millis) -> Resul
             device.sync.block(blocked, batch.token);
             Ok(())
         }
-        Setback::Later {
-            retry_after_s,
-            what,
-        } => {
+        Setback::Later { retry_after_s, what } => {
             device.sync.last_problem = Some(what);
-            device
-                .sync
-                .push
-                .backoff
-                .fail(now, retry_after_s, &mut device.rng);
+            device.sync.push.backoff.fail(now, retry_after_s, &mut device.rng);
             Ok(())
         }
         Setback::Content(problem) => {
@@ -267,11 +238,7 @@ pub(super) fn on_reply(device: &mut Device, reply: &Reply, now: Millis) -> Resul
 fn expected(reply: &Reply, batch: &Batch) -> Option<PushResponse> {
     let response: PushResponse = serde_json::from_slice(&reply.body).ok()?;
     let answers = response.outcomes.len() == batch.ops.len()
-        && response
-            .outcomes
-            .iter()
-            .zip(&batch.ops)
-            .all(|(outcome, op)| outcome.op_id == Some(*op));
+        && response.outcomes.iter().zip(&batch.ops).all(|(outcome, op)| outcome.op_id == Some(*op));
     answers.then_some(response)
 }
 
@@ -293,9 +260,7 @@ fn isolate(device: &mut Device, batch: &Batch, what: String, now: Millis) {
 
 /// How long an operation rests that the server has failed on so often, ms.
 fn rest(attempts: u32) -> Millis {
-    LONE_FAULT_MS
-        .saturating_mul(1 << attempts.min(10))
-        .min(LONE_FAULT_MS_MAX)
+    LONE_FAULT_MS.saturating_mul(1 << attempts.min(10)).min(LONE_FAULT_MS_MAX)
 }
 
 /// Lets an operation rest that the server failed on, visible with its reason; it is offered again
@@ -321,10 +286,7 @@ fn settle(
     device.sync.push.backoff.reset();
     device.sync.push.batch_limit = (device.sync.push.limit() * 2).min(limits::PUSH_OPERATIONS_MAX);
     device.sync.pull.saw_head(response.head);
-    let forked = response
-        .outcomes
-        .iter()
-        .any(|o| matches!(o.outcome, Outcome::Forked { .. }));
+    let forked = response.outcomes.iter().any(|o| matches!(o.outcome, Outcome::Forked { .. }));
     let incarnation = forked.then(|| Incarnation(open::new_uuid(&mut device.rng, now)));
     let tx = device.conn.unchecked_transaction()?;
     for (op, OpOutcome { outcome, .. }) in batch.ops.iter().zip(response.outcomes) {
@@ -351,12 +313,7 @@ fn settle(
     let suspect = device.sync.push.suspect.take();
     if let Some((suspect, what)) = &suspect {
         // The server answers: it failed on this one alone.
-        let_rest(
-            &tx,
-            *suspect,
-            &Rejection::new(code::SERVER_FAULT, what),
-            now,
-        )?;
+        let_rest(&tx, *suspect, &Rejection::new(code::SERVER_FAULT, what), now)?;
     }
     if let Some(incarnation) = incarnation {
         // The journal was cloned or restored, and its twin has used this sequence. A new life
@@ -385,12 +342,7 @@ fn settle(
 }
 
 pub(super) fn on_failure(device: &mut Device, kind: FailureKind, now: Millis) {
-    let sent = device
-        .sync
-        .push
-        .in_flight
-        .take()
-        .map_or(0, |batch| batch.ops.len());
+    let sent = device.sync.push.in_flight.take().map_or(0, |batch| batch.ops.len());
     if kind == FailureKind::Timeout {
         // Too much for this way, perhaps: less at a time.
         device.sync.push.batch_limit = (sent / 2).max(1);

@@ -60,9 +60,7 @@ fn held(device: &Device) -> Result<Vec<Held>, StoreError> {
         let state = row.get_ref(1)?.as_str().unwrap_or_default();
         held.push(Held {
             op: OpId(read_id(row, 0)?),
-            state: state
-                .parse()
-                .map_err(|()| StoreError::Damaged(format!("state {state}")))?,
+            state: state.parse().map_err(|()| StoreError::Damaged(format!("state {state}")))?,
             awaits: read_id(row, 2)?,
             attempts: row.get(3)?,
         });

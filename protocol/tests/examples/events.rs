@@ -101,9 +101,7 @@ fn unknown_type() -> Event {
         "hovercraft_skirt",
         json!({"skirt": {"segments_replaced": 3}, "gallons": "not fuel"}),
     );
-    event
-        .extra
-        .insert("approved_by".into(), json!(["A. Inspector"]));
+    event.extra.insert("approved_by".into(), json!(["A. Inspector"]));
     event
 }
 

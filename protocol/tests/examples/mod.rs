@@ -61,11 +61,7 @@ where
         }
         Ok(())
     };
-    Example {
-        name,
-        text,
-        check: Box::new(check),
-    }
+    Example { name, text, check: Box::new(check) }
 }
 
 pub(crate) fn examples() -> Vec<Example> {
@@ -127,10 +123,7 @@ fn operations() -> Vec<Example> {
     };
     vec![
         example("operation", first),
-        example(
-            "operation_unknown_body",
-            operation(4, 4, sealed[2].hash, Body::Other(newer)),
-        ),
+        example("operation_unknown_body", operation(4, 4, sealed[2].hash, Body::Other(newer))),
         example("sealed_operation", sealed[0].clone()),
         example("sealed_amendment", sealed[1].clone()),
         example("sealed_retraction", sealed[2].clone()),
@@ -139,91 +132,36 @@ fn operations() -> Vec<Example> {
 }
 
 fn outcomes() -> Vec<Example> {
-    let outcome = |n: u128, outcome: Outcome| OpOutcome {
-        op_id: Some(OpId(id(n))),
-        outcome,
-    };
+    let outcome = |n: u128, outcome: Outcome| OpOutcome { op_id: Some(OpId(id(n))), outcome };
     let mut out_of_order = Rejection::new(
         code::ODOMETER_OUT_OF_ORDER,
         "53900 is below the earlier reading of 54120; amend one of them",
     )
     .field("miles");
-    out_of_order.neighbour = Some(Neighbour {
-        event_id: EventId(id(1)),
-        miles: 54_120,
-        at: AT,
-    });
+    out_of_order.neighbour = Some(Neighbour { event_id: EventId(id(1)), miles: 54_120, at: AT });
     let several = Rejection::from(vec![
-        Violation::new(
-            "miles",
-            code::OUT_OF_RANGE,
-            "miles must be between 0 and 9999999",
-        ),
-        Violation::new(
-            "fix.latitude",
-            code::NOT_FINITE,
-            "latitude must be a finite number",
-        ),
+        Violation::new("miles", code::OUT_OF_RANGE, "miles must be between 0 and 9999999"),
+        Violation::new("fix.latitude", code::NOT_FINITE, "latitude must be a finite number"),
     ]);
     let unreadable =
         Rejection::new(code::MALFORMED, "expected value at line 1 column 1").field("text");
     let all = [
-        (
-            "outcome_accepted",
-            outcome(
-                1,
-                Outcome::Accepted {
-                    seq: 42,
-                    flags: vec![],
-                },
-            ),
-        ),
+        ("outcome_accepted", outcome(1, Outcome::Accepted { seq: 42, flags: vec![] })),
         (
             "outcome_accepted_flagged",
-            outcome(
-                2,
-                Outcome::Accepted {
-                    seq: 43,
-                    flags: vec![Flag::ClockAhead],
-                },
-            ),
+            outcome(2, Outcome::Accepted { seq: 43, flags: vec![Flag::ClockAhead] }),
         ),
-        (
-            "outcome_duplicate",
-            outcome(3, Outcome::Duplicate { seq: 17 }),
-        ),
-        (
-            "outcome_waiting",
-            outcome(
-                4,
-                Outcome::Waiting {
-                    parent: EventId(id(9)),
-                },
-            ),
-        ),
-        (
-            "outcome_rejected",
-            outcome(5, Outcome::Rejected(out_of_order)),
-        ),
-        (
-            "outcome_rejected_several",
-            outcome(6, Outcome::Rejected(several)),
-        ),
+        ("outcome_duplicate", outcome(3, Outcome::Duplicate { seq: 17 })),
+        ("outcome_waiting", outcome(4, Outcome::Waiting { parent: EventId(id(9)) })),
+        ("outcome_rejected", outcome(5, Outcome::Rejected(out_of_order))),
+        ("outcome_rejected_several", outcome(6, Outcome::Rejected(several))),
         (
             "outcome_rejected_unreadable",
-            OpOutcome {
-                op_id: None,
-                outcome: Outcome::Rejected(unreadable),
-            },
+            OpOutcome { op_id: None, outcome: Outcome::Rejected(unreadable) },
         ),
         (
             "outcome_op_id_reused",
-            outcome(
-                7,
-                Outcome::OpIdReused {
-                    known_hash: Hash::of(b"another text"),
-                },
-            ),
+            outcome(7, Outcome::OpIdReused { known_hash: Hash::of(b"another text") }),
         ),
         ("outcome_forked", outcome(8, Outcome::Forked { at: 118 })),
     ];
@@ -234,10 +172,8 @@ fn outcomes() -> Vec<Example> {
         server_time_ms: AT + 4_000,
         retention_days: limits::RETENTION_DAYS_DEFAULT,
     };
-    let mut out: Vec<Example> = all
-        .into_iter()
-        .map(|(name, outcome)| example(name, outcome))
-        .collect();
+    let mut out: Vec<Example> =
+        all.into_iter().map(|(name, outcome)| example(name, outcome)).collect();
     out.push(example("push_response", reply));
     out
 }
@@ -296,16 +232,10 @@ fn change(n: usize) -> Change {
         0 => ChangeKind::Garage(Box::new(garage())),
         1 => ChangeKind::Vehicle(Box::new(vehicle())),
         2 => ChangeKind::Event(Box::new(record())),
-        3 => ChangeKind::Closed {
-            op_id: OpId(id(5)),
-            by: OpId(id(6)),
-        },
+        3 => ChangeKind::Closed { op_id: OpId(id(5)), by: OpId(id(6)) },
         _ => ChangeKind::Other(newer.as_object().unwrap().clone()),
     };
-    Change {
-        seq: 41 + n as u64,
-        what,
-    }
+    Change { seq: 41 + n as u64, what }
 }
 
 fn changes() -> Vec<Example> {
@@ -353,11 +283,7 @@ fn page(name: &'static str, changes: Vec<Box<RawValue>>, seq: u64) -> Example {
         }
         Ok(())
     };
-    Example {
-        name,
-        text,
-        check: Box::new(check),
-    }
+    Example { name, text, check: Box::new(check) }
 }
 
 fn pages() -> Vec<Example> {
@@ -402,10 +328,7 @@ fn around() -> Vec<Example> {
         iss: Some("https://auth.motomind.dev/auth/v1".into()),
         aud: Some("authenticated".into()),
         role: Some("authenticated".into()),
-        app_metadata: AppMetadata {
-            tenant_id: TENANT,
-            role: Role::Technician,
-        },
+        app_metadata: AppMetadata { tenant_id: TENANT, role: Role::Technician },
     };
     vec![
         example("problem", problem(PROBLEMS[12])),

@@ -31,11 +31,9 @@ enum To {
 /// Columns with a place of their own, by list.
 fn columns(source: &str) -> &'static [(&'static str, To)] {
     match source {
-        "odometer_readings" => &[
-            ("reading_date", To::Date),
-            ("mileage", To::Miles),
-            ("notes", To::Notes),
-        ],
+        "odometer_readings" => {
+            &[("reading_date", To::Date), ("mileage", To::Miles), ("notes", To::Notes)]
+        }
         "fuel_logs" => &[
             ("date", To::Date),
             ("odometer_reading", To::Miles),
@@ -85,42 +83,14 @@ const RENAMED: &[(&str, &str, &str)] = &[
     ("reminder", "/reminder_type", "kind"),
     ("damage", "/damage_type", "description"),
     ("damage", "/summary", "description"),
-    (
-        "dashboard_snapshot",
-        "/key_facts/odometer_miles",
-        "odometer_miles",
-    ),
-    (
-        "dashboard_snapshot",
-        "/key_facts/fuel_eighths",
-        "fuel_eighths",
-    ),
-    (
-        "dashboard_snapshot",
-        "/key_facts/fuel_level_eighths",
-        "fuel_eighths",
-    ),
-    (
-        "dashboard_snapshot",
-        "/key_facts/oil_life_percent",
-        "oil_life_percent",
-    ),
+    ("dashboard_snapshot", "/key_facts/odometer_miles", "odometer_miles"),
+    ("dashboard_snapshot", "/key_facts/fuel_eighths", "fuel_eighths"),
+    ("dashboard_snapshot", "/key_facts/fuel_level_eighths", "fuel_eighths"),
+    ("dashboard_snapshot", "/key_facts/oil_life_percent", "oil_life_percent"),
     ("dashboard_snapshot", "/key_facts/coolant_temp", "coolant"),
-    (
-        "dashboard_snapshot",
-        "/key_facts/warning_lights",
-        "warning_lights",
-    ),
-    (
-        "dashboard_snapshot",
-        "/key_facts/trip_a_miles",
-        "trip_a_miles",
-    ),
-    (
-        "dashboard_snapshot",
-        "/key_facts/trip_b_miles",
-        "trip_b_miles",
-    ),
+    ("dashboard_snapshot", "/key_facts/warning_lights", "warning_lights"),
+    ("dashboard_snapshot", "/key_facts/trip_a_miles", "trip_a_miles"),
+    ("dashboard_snapshot", "/key_facts/trip_b_miles", "trip_b_miles"),
     ("dashboard_warning", "/warning_type", "warning_lights"),
 ];
 
@@ -128,12 +98,8 @@ const RENAMED: &[(&str, &str, &str)] = &[
 const TOTALS: &[&str] = &["total_amount", "total_cost", "cost", "amount"];
 
 /// The product's names of wheels and the protocol's.
-const WHEELS: &[(&str, &str)] = &[
-    ("front_left", "fl"),
-    ("front_right", "fr"),
-    ("rear_left", "rl"),
-    ("rear_right", "rr"),
-];
+const WHEELS: &[(&str, &str)] =
+    &[("front_left", "fl"), ("front_right", "fr"), ("rear_left", "rl"), ("rear_right", "rr")];
 
 /// An event on its way in, with what had to be moved aside.
 #[derive(Debug)]
@@ -146,19 +112,16 @@ pub(super) struct Draft {
 
 /// Readings are imported by day, then by when they were written down.
 pub(super) fn sort_key(row: &Row) -> (Option<DateTime<Utc>>, Option<DateTime<Utc>>) {
-    let date = ["date", "reading_date", "service_date"]
-        .iter()
-        .find_map(|name| instant(row.get(*name)));
+    let date =
+        ["date", "reading_date", "service_date"].iter().find_map(|name| instant(row.get(*name)));
     (date, instant(row.get("created_at")))
 }
 
 /// Makes an event of a row, or says why it cannot be one.
 pub(super) fn convert(source: &str, row: &Row) -> Result<Draft, Vec<String>> {
     let columns = columns(source);
-    let date = columns
-        .iter()
-        .find(|(_, to)| matches!(to, To::Date))
-        .map_or("date", |(name, _)| name);
+    let date =
+        columns.iter().find(|(_, to)| matches!(to, To::Date)).map_or("date", |(name, _)| name);
     let (Some(id), Some(vehicle)) = (uuid(row.get("id")), uuid(row.get("vehicle_id"))) else {
         return Err(vec!["an event needs UUIDs as id and vehicle_id".into()]);
     };
@@ -180,16 +143,9 @@ pub(super) fn convert(source: &str, row: &Row) -> Result<Draft, Vec<String>> {
         when.day,
         "UTC",
     );
-    let mut draft = Draft {
-        event,
-        retraction: None,
-        reasons: Vec::new(),
-    };
+    let mut draft = Draft { event, retraction: None, reasons: Vec::new() };
     if when.at.is_none() {
-        draft
-            .event
-            .payload
-            .insert("time_of_day_unknown".into(), Value::Bool(true));
+        draft.event.payload.insert("time_of_day_unknown".into(), Value::Bool(true));
     }
     draft.take_columns(source, columns, row);
     draft.take_payload_names();
@@ -211,10 +167,7 @@ impl Draft {
             self.event.payload.extend(payload.clone());
         }
         for (name, value) in row {
-            let to = columns
-                .iter()
-                .find(|(column, _)| column == name)
-                .map(|(_, to)| *to);
+            let to = columns.iter().find(|(column, _)| column == name).map(|(_, to)| *to);
             if value.is_null() || ["id", "tenant_id", "vehicle_id"].contains(&name.as_str()) {
                 continue;
             }
@@ -257,26 +210,18 @@ impl Draft {
             self.put("source", "migrated".into());
             self.put("migrated_from", source.into());
         }
-        if let (Some(latitude), Some(longitude)) = (
-            number(row.get("location_lat")),
-            number(row.get("location_lng")),
-        ) {
-            self.event.fix = Some(Fix::at(
-                latitude,
-                longitude,
-                FixSource::Other("imported".into()),
-            ));
+        if let (Some(latitude), Some(longitude)) =
+            (number(row.get("location_lat")), number(row.get("location_lng")))
+        {
+            self.event.fix =
+                Some(Fix::at(latitude, longitude, FixSource::Other("imported".into())));
         }
     }
 
     /// Sets a payload key unless it is there; says whether the value is in its place now.
     fn put(&mut self, key: &str, value: Value) -> bool {
         let value = coerced(&self.event, key, value);
-        let there = self
-            .event
-            .payload
-            .entry(key)
-            .or_insert_with(|| value.clone());
+        let there = self.event.payload.entry(key).or_insert_with(|| value.clone());
         *there == value
     }
 
@@ -285,19 +230,14 @@ impl Draft {
         if self.put(name, value.clone()) {
             return;
         }
-        self.event
-            .payload
-            .insert(format!("row_{name}"), value.clone());
+        self.event.payload.insert(format!("row_{name}"), value.clone());
     }
 
     fn take_payload_names(&mut self) {
         let kind = self.event.canonical_type().to_string();
         let old = Value::Object(self.event.payload.clone());
         for (of, path, name) in RENAMED {
-            if let Some(value) = old
-                .pointer(path)
-                .filter(|value| *of == kind && !value.is_null())
-            {
+            if let Some(value) = old.pointer(path).filter(|value| *of == kind && !value.is_null()) {
                 self.put(name, value.clone());
             }
         }
@@ -307,10 +247,8 @@ impl Draft {
         if old.get("allow_rollover") == Some(&Value::Bool(true)) {
             self.put("odometer_replaced", true.into());
         }
-        let items = old
-            .get("service_items")
-            .and_then(Value::as_array)
-            .filter(|_| kind == "maintenance");
+        let items =
+            old.get("service_items").and_then(Value::as_array).filter(|_| kind == "maintenance");
         if let Some(items) = items {
             self.put("line_items", items.iter().map(line_item).collect());
         }
@@ -324,15 +262,11 @@ impl Draft {
 
     fn take_wheels(&mut self, old: &Value) {
         let wheel = |name: &str| {
-            WHEELS
-                .iter()
-                .find(|(long, _)| *long == name)
-                .map(|(_, short)| (*short).to_string())
+            WHEELS.iter().find(|(long, _)| *long == name).map(|(_, short)| (*short).to_string())
         };
-        if let (Some(wheel), Some(depth)) = (
-            old["position"].as_str().and_then(wheel),
-            old.get("depth_32nds"),
-        ) {
+        if let (Some(wheel), Some(depth)) =
+            (old["position"].as_str().and_then(wheel), old.get("depth_32nds"))
+        {
             self.put("treads", json!({ wheel: depth }));
         }
         if let Some(pressures) = old.get("pressures").and_then(Value::as_object) {
@@ -341,9 +275,7 @@ impl Draft {
                 .filter_map(|(name, value)| Some((wheel(name)?, value.clone())))
                 .collect();
             if !short.is_empty() {
-                self.event
-                    .payload
-                    .insert("imported_pressures".into(), pressures.clone().into());
+                self.event.payload.insert("imported_pressures".into(), pressures.clone().into());
                 self.event.payload.insert("pressures".into(), short.into());
             }
         }
@@ -355,14 +287,8 @@ impl Draft {
         };
         let id = Uuid::new_v5(&self.event.id.0, b"deleted");
         let (vehicle, at_ms) = (self.event.vehicle_id, at.timestamp_millis());
-        let mut retraction = Event::new(
-            EventId(id),
-            vehicle,
-            registry::RETRACTION,
-            at_ms,
-            at.date_naive(),
-            "UTC",
-        );
+        let mut retraction =
+            Event::new(EventId(id), vehicle, registry::RETRACTION, at_ms, at.date_naive(), "UTC");
         retraction.corrects = Some(self.event.id);
         retraction.reason =
             text(row.get("deletion_reason")).map(|reason| reason.chars().take(1_000).collect());
@@ -412,10 +338,7 @@ impl Draft {
             return false;
         } else {
             let kind = format!("imported_{}", event.kind.replace(char::is_control, " "));
-            event.kind = kind
-                .chars()
-                .take(motomind_protocol::limits::TYPE_CHARS_MAX)
-                .collect();
+            event.kind = kind.chars().take(motomind_protocol::limits::TYPE_CHARS_MAX).collect();
         }
         self.reasons.push(reason);
         true
@@ -442,14 +365,8 @@ fn line_item(item: &Value) -> Value {
 /// A value in the form that the registry asks for, where that changes its writing only.
 fn coerced(event: &Event, key: &str, value: Value) -> Value {
     let spec = registry::find(&event.kind);
-    let keys = spec
-        .into_iter()
-        .flat_map(|spec| spec.keys)
-        .chain(registry::COMMON);
-    let Some(form) = keys
-        .into_iter()
-        .find(|known| known.name == key)
-        .map(|known| known.form)
+    let keys = spec.into_iter().flat_map(|spec| spec.keys).chain(registry::COMMON);
+    let Some(form) = keys.into_iter().find(|known| known.name == key).map(|known| known.form)
     else {
         return value;
     };

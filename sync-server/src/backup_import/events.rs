@@ -10,12 +10,8 @@ use super::values::{no_nul, uuid};
 use super::{Outcome, Row};
 
 /// The lists that hold events, in the order of import.
-pub(super) const SOURCES: &[&str] = &[
-    "current_events",
-    "odometer_readings",
-    "fuel_logs",
-    "service_records",
-];
+pub(super) const SOURCES: &[&str] =
+    &["current_events", "odometer_readings", "fuel_logs", "service_records"];
 
 /// Imports one row. A reading that the odometer rule refuses is moved aside; the fact stays.
 pub(super) async fn import(
@@ -29,14 +25,8 @@ pub(super) async fn import(
         Err(reasons) => return Ok(Outcome::Refused(reasons)),
     };
     let there = "SELECT FROM event_registry WHERE tenant_id = $1 AND event_id = $2";
-    if transaction
-        .query_opt(there, &[&tenant, &draft.event.id.0])
-        .await?
-        .is_some()
-    {
-        return Ok(Outcome::Kept(vec![
-            "an event with this id is there already".into(),
-        ]));
+    if transaction.query_opt(there, &[&tenant, &draft.event.id.0]).await?.is_some() {
+        return Ok(Outcome::Kept(vec!["an event with this id is there already".into()]));
     }
     loop {
         let savepoint = transaction.transaction().await?;
@@ -51,15 +41,10 @@ pub(super) async fn import(
         };
         let out_of_order =
             db.constraint() == Some("vehicle_events_odometer") && draft.event.miles.is_some();
-        let aside = Violation::new(
-            "miles",
-            motomind_protocol::code::ODOMETER_OUT_OF_ORDER,
-            db.message(),
-        );
+        let aside =
+            Violation::new("miles", motomind_protocol::code::ODOMETER_OUT_OF_ORDER, db.message());
         if !(out_of_order && draft.move_aside(&aside) && draft.settle().is_ok()) {
-            let unknown = db
-                .constraint()
-                .is_some_and(|name| name.ends_with("vehicle_id_fkey"));
+            let unknown = db.constraint().is_some_and(|name| name.ends_with("vehicle_id_fkey"));
             let vehicle = draft.event.vehicle_id;
             let why = if unknown {
                 format!("vehicle {vehicle} is not in this tenant")
@@ -89,23 +74,14 @@ async fn insert(
                  AS e (id, vehicle_id, type, at, date, miles, total_minor, currency, vendor, notes, payload, fix, corrects, reason)",
         )
         .await?;
-    let events: Vec<&Event> = std::iter::once(&draft.event)
-        .chain(&draft.retraction)
-        .collect();
+    let events: Vec<&Event> = std::iter::once(&draft.event).chain(&draft.retraction).collect();
     let texts = |of: fn(&Event) -> Option<&String>| -> Vec<Option<String>> {
-        events
-            .iter()
-            .map(|event| of(event).map(|text| no_nul(text)))
-            .collect()
+        events.iter().map(|event| of(event).map(|text| no_nul(text))).collect()
     };
-    let payloads: Vec<String> = events
-        .iter()
-        .map(|event| Value::Object(event.payload.clone()).to_string())
-        .collect();
-    let fixes: Vec<Option<String>> = events
-        .iter()
-        .map(|event| Some(json!(event.fix.as_ref()?).to_string()))
-        .collect();
+    let payloads: Vec<String> =
+        events.iter().map(|event| Value::Object(event.payload.clone()).to_string()).collect();
+    let fixes: Vec<Option<String>> =
+        events.iter().map(|event| Some(json!(event.fix.as_ref()?).to_string())).collect();
     transaction
         .execute(
             &statement,
@@ -113,33 +89,18 @@ async fn insert(
                 &tenant,
                 &user,
                 &events.iter().map(|event| event.id.0).collect::<Vec<_>>(),
-                &events
-                    .iter()
-                    .map(|event| event.vehicle_id.0)
-                    .collect::<Vec<_>>(),
-                &events
-                    .iter()
-                    .map(|event| no_nul(&event.kind))
-                    .collect::<Vec<_>>(),
-                &events
-                    .iter()
-                    .map(|event| event.occurred_at)
-                    .collect::<Vec<_>>(),
+                &events.iter().map(|event| event.vehicle_id.0).collect::<Vec<_>>(),
+                &events.iter().map(|event| no_nul(&event.kind)).collect::<Vec<_>>(),
+                &events.iter().map(|event| event.occurred_at).collect::<Vec<_>>(),
                 &events.iter().map(|event| event.date).collect::<Vec<_>>(),
                 &events.iter().map(|event| event.miles).collect::<Vec<_>>(),
-                &events
-                    .iter()
-                    .map(|event| event.total_minor)
-                    .collect::<Vec<_>>(),
+                &events.iter().map(|event| event.total_minor).collect::<Vec<_>>(),
                 &texts(|event| event.currency.as_ref()),
                 &texts(|event| event.vendor.as_ref()),
                 &texts(|event| event.notes.as_ref()),
                 &payloads,
                 &fixes,
-                &events
-                    .iter()
-                    .map(|event| event.corrects.map(|id| id.0))
-                    .collect::<Vec<_>>(),
+                &events.iter().map(|event| event.corrects.map(|id| id.0)).collect::<Vec<_>>(),
                 &texts(|event| event.reason.as_ref()),
             ],
         )

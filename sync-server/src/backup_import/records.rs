@@ -38,14 +38,8 @@ pub(super) async fn import(
         return Ok(Outcome::Refused(vec!["a record needs a UUID as id".into()]));
     };
     let there = format!("SELECT FROM {table} WHERE tenant_id = $1 AND id = $2");
-    if transaction
-        .query_opt(&there, &[&tenant, &id])
-        .await?
-        .is_some()
-    {
-        return Ok(Outcome::Kept(vec![
-            "a record with this id is there already; it stands".into(),
-        ]));
+    if transaction.query_opt(&there, &[&tenant, &id]).await?.is_some() {
+        return Ok(Outcome::Kept(vec!["a record with this id is there already; it stands".into()]));
     }
     let unread = columns
         .iter()
@@ -77,19 +71,12 @@ async fn insert(
             return Err(error);
         };
         let blamed = blamed(db.constraint().unwrap_or_default());
-        let Some(at) = columns
-            .iter()
-            .position(|column| Some(column.name) == blamed)
-        else {
+        let Some(at) = columns.iter().position(|column| Some(column.name) == blamed) else {
             return Ok(Outcome::Refused(vec![db.message().to_string()]));
         };
         let column = columns.remove(at);
         let value = column.value.unwrap_or_default();
-        reasons.push(format!(
-            "{} {value:?} is left out: {}",
-            column.name,
-            db.message()
-        ));
+        reasons.push(format!("{} {value:?} is left out: {}", column.name, db.message()));
     }
 }
 
@@ -122,10 +109,7 @@ fn blamed(constraint: &str) -> Option<&'static str> {
         "manufacturer_service_interval_miles",
         "current_mileage_override",
     ];
-    let named = NAMED
-        .iter()
-        .find(|(name, _)| *name == constraint)
-        .map(|(_, column)| *column);
+    let named = NAMED.iter().find(|(name, _)| *name == constraint).map(|(_, column)| *column);
     named.or_else(|| {
         let column = constraint.strip_suffix("_check")?.split_once('_')?.1;
         CHECKED.iter().copied().find(|name| *name == column)
@@ -153,10 +137,8 @@ async fn write(
 }
 
 fn profile(row: &Row) -> Vec<Column> {
-    let preferences = row
-        .get("preferences")
-        .filter(|value| value.is_object())
-        .map(Value::to_string);
+    let preferences =
+        row.get("preferences").filter(|value| value.is_object()).map(Value::to_string);
     let mut columns = vec![
         line("email", row.get("email")),
         line("full_name", row.get("full_name").or(row.get("name"))),
@@ -179,19 +161,12 @@ fn garage(row: &Row) -> Vec<Column> {
         Column {
             name: "is_default",
             kind: "boolean",
-            value: row
-                .get("is_default")
-                .and_then(Value::as_bool)
-                .map(|is| is.to_string()),
+            value: row.get("is_default").and_then(Value::as_bool).map(|is| is.to_string()),
         },
     ];
     for name in ["lat", "lng"] {
         let value = number(row.get(name)).map(|degrees| degrees.to_string());
-        columns.push(Column {
-            name,
-            kind: "double precision",
-            value,
-        });
+        columns.push(Column { name, kind: "double precision", value });
     }
     columns.extend(audit(row));
     columns
@@ -200,45 +175,26 @@ fn garage(row: &Row) -> Vec<Column> {
 fn vehicle(row: &Row) -> Vec<Column> {
     let mut columns = vec![line(
         "nickname",
-        row.get("nickname")
-            .filter(|name| text(Some(name)).is_some())
-            .or(row.get("display_name")),
+        row.get("nickname").filter(|name| text(Some(name)).is_some()).or(row.get("display_name")),
     )];
-    for name in [
-        "make",
-        "model",
-        "trim",
-        "color",
-        "vin",
-        "license_plate",
-        "timezone",
-    ] {
+    for name in ["make", "model", "trim", "color", "vin", "license_plate", "timezone"] {
         columns.push(line(name, row.get(name)));
     }
     for (name, older) in [
         ("year", "year"),
         ("manufacturer_mpg", "baseline_fuel_mpg"),
-        (
-            "manufacturer_service_interval_miles",
-            "baseline_service_interval_miles",
-        ),
+        ("manufacturer_service_interval_miles", "baseline_service_interval_miles"),
         ("current_mileage_override", "current_mileage_override"),
     ] {
         let value = integer(row.get(name)).or_else(|| integer(row.get(older)));
         columns.push(Column {
             name,
             kind: "integer",
-            value: value
-                .and_then(|value| i32::try_from(value).ok())
-                .map(|value| value.to_string()),
+            value: value.and_then(|value| i32::try_from(value).ok()).map(|value| value.to_string()),
         });
     }
     let garage = uuid(row.get("garage_id")).map(|id| id.to_string());
-    columns.push(Column {
-        name: "garage_id",
-        kind: "uuid",
-        value: garage,
-    });
+    columns.push(Column { name: "garage_id", kind: "uuid", value: garage });
     columns.extend(audit(row));
     columns
 }
@@ -259,9 +215,5 @@ fn audit(row: &Row) -> Vec<Column> {
 }
 
 fn line(name: &'static str, value: Option<&Value>) -> Column {
-    Column {
-        name,
-        kind: "text",
-        value: text(value).map(|text| no_nul(&text)),
-    }
+    Column { name, kind: "text", value: text(value).map(|text| no_nul(&text)) }
 }

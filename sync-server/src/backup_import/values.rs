@@ -68,20 +68,13 @@ pub(super) fn moment(value: Option<&Value>) -> Option<Moment> {
         })
         .ok()?;
     let known = at.time() != NaiveTime::MIN;
-    Some(Moment {
-        day: at.date_naive(),
-        at: known.then_some(at),
-    })
+    Some(Moment { day: at.date_naive(), at: known.then_some(at) })
 }
 
 /// An instant; of a day, its midnight.
 pub(super) fn instant(value: Option<&Value>) -> Option<DateTime<Utc>> {
     let moment = moment(value)?;
-    Some(
-        moment
-            .at
-            .unwrap_or_else(|| moment.day.and_time(NaiveTime::MIN).and_utc()),
-    )
+    Some(moment.at.unwrap_or_else(|| moment.day.and_time(NaiveTime::MIN).and_utc()))
 }
 
 /// A text as a `text` column can hold it.
@@ -114,11 +107,7 @@ mod tests {
             "2025-01-05 00:00:00+00",
             "2025-01-05T00:00:00.000Z",
         ] {
-            assert_eq!(
-                moment(Some(&json!(text))),
-                Some(Moment { day, at: None }),
-                "{text}"
-            );
+            assert_eq!(moment(Some(&json!(text))), Some(Moment { day, at: None }), "{text}");
         }
         let late = moment(Some(&json!("2025-01-04T20:30:00-05:00"))).unwrap();
         assert_eq!(late.at.unwrap().to_rfc3339(), "2025-01-05T01:30:00+00:00");

@@ -32,11 +32,7 @@ pub(crate) struct Dev {
 
 impl Dev {
     pub(crate) async fn run(self) -> Result<(), String> {
-        let Self {
-            dir,
-            admin_url,
-            mut settings,
-        } = self;
+        let Self { dir, admin_url, mut settings } = self;
         // Declared before the Postgres that lives in it: dropped after it.
         let mut temporary: Option<TempDir> = None;
         let (private, admin_url) = match admin_url {
@@ -44,10 +40,7 @@ impl Dev {
             None => {
                 let directory = match dir {
                     Some(dir) => dir,
-                    None => temporary
-                        .insert(temporary_directory()?)
-                        .path()
-                        .to_path_buf(),
+                    None => temporary.insert(temporary_directory()?).path().to_path_buf(),
                 };
                 let postgres = PrivatePostgres::start(&directory).await?;
                 make_database(&postgres).await?;
@@ -59,9 +52,7 @@ impl Dev {
         let mut admin = database::connect(&admin_url)
             .await
             .map_err(|error| format!("--admin-url (MOTOMIND_ADMIN_URL): {error}"))?;
-        let applied = migrate::up(&mut admin, None)
-            .await
-            .map_err(|error| error.to_string())?;
+        let applied = migrate::up(&mut admin, None).await.map_err(|error| error.to_string())?;
         drop(admin);
         if settings.jwt_secret.is_none() && settings.jwks.is_none() {
             settings.jwt_secret = Some(format!("{}{}", Uuid::new_v4(), Uuid::new_v4()));
@@ -72,11 +63,7 @@ impl Dev {
         println!(
             "# {} migrations applied; ctrl-c ends the server{}",
             applied.len(),
-            if private.is_some() {
-                " and its Postgres"
-            } else {
-                ""
-            }
+            if private.is_some() { " and its Postgres" } else { "" }
         );
         println!("MOTOMIND_URL={}", running.url());
         println!("MOTOMIND_ADMIN_URL='{admin_url}'");

@@ -59,10 +59,7 @@ impl DeviceList {
             )
             .await
             .map_err(said)?;
-        println!(
-            "{:36}  {:36}  {:16}  state",
-            "device", "user", "last seen (UTC)"
-        );
+        println!("{:36}  {:36}  {:16}  state", "device", "user", "last seen (UTC)");
         for row in rows {
             let (device, user, seen): (Uuid, Uuid, String) = (row.get(0), row.get(1), row.get(2));
             let state = if row.get(3) { "revoked" } else { "active" };
@@ -84,10 +81,7 @@ impl DeviceRevoke {
             .await
             .map_err(said)?;
         if revoked == 0 {
-            return Err(format!(
-                "tenant {} has no device {}",
-                self.tenant, self.device
-            ));
+            return Err(format!("tenant {} has no device {}", self.tenant, self.device));
         }
         println!("{} is revoked", self.device);
         Ok(())

@@ -33,10 +33,7 @@ impl Doctor {
 
     async fn examine_database(&self) -> Result<String, String> {
         let client = self.admin.connect().await?;
-        if !migrate::is_current(&client)
-            .await
-            .map_err(|error| error.to_string())?
-        {
+        if !migrate::is_current(&client).await.map_err(|error| error.to_string())? {
             return Err("migrations are missing: run migrate up".into());
         }
         let defects = catalogue::check(&client).await.map_err(said)?;

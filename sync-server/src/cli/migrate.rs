@@ -58,9 +58,7 @@ impl Migrate {
             Self::Down(down) => {
                 let mut client = down.admin.connect().await?;
                 let taken_back = migrate::down(&mut client, down.to).await.map_err(text)?;
-                taken_back
-                    .iter()
-                    .for_each(|name| println!("took back {name}"));
+                taken_back.iter().for_each(|name| println!("took back {name}"));
             }
             Self::Status(status) => {
                 let client = status.admin.connect().await?;

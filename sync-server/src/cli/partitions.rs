@@ -19,9 +19,8 @@ impl Partitions {
     pub(crate) async fn run(self) -> Result<(), String> {
         let mut client = self.admin.connect().await?;
         let today = chrono::Utc::now().date_naive();
-        let report = maintain_partitions(&mut client, today, self.adopt_rows_min)
-            .await
-            .map_err(said)?;
+        let report =
+            maintain_partitions(&mut client, today, self.adopt_rows_min).await.map_err(said)?;
         for (year, rows) in &report.made {
             println!("made {year}, {rows} rows moved");
         }

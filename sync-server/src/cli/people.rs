@@ -61,10 +61,7 @@ impl Tenant {
         let id = tenant.id.unwrap_or_else(Uuid::new_v4);
         let client = tenant.admin.connect_for(id).await?;
         client
-            .execute(
-                "INSERT INTO tenants (id, name) VALUES ($1, $2)",
-                &[&id, &tenant.name],
-            )
+            .execute("INSERT INTO tenants (id, name) VALUES ($1, $2)", &[&id, &tenant.name])
             .await
             .map_err(|error| match error.code() {
                 Some(&SqlState::UNIQUE_VIOLATION) => format!("there is a tenant {id} already"),

@@ -30,9 +30,7 @@ impl PrivatePostgres {
     pub(crate) async fn start(directory: &Path) -> Result<Self, String> {
         let programs = programs()?;
         fs::create_dir_all(directory).map_err(|error| named(directory, &error))?;
-        let directory = directory
-            .canonicalize()
-            .map_err(|error| named(directory, &error))?;
+        let directory = directory.canonicalize().map_err(|error| named(directory, &error))?;
         let account = account(&directory)?;
         // Whoever reaches the socket is let in as whom they say they are.
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))
@@ -55,12 +53,7 @@ impl PrivatePostgres {
             .stderr(log)
             .spawn()
             .map_err(|error| format!("Postgres does not start: {error}"))?;
-        let mut started = Self {
-            directory,
-            programs,
-            account,
-            server,
-        };
+        let mut started = Self { directory, programs, account, server };
         started.wait_until_ready().await?;
         Ok(started)
     }
@@ -124,13 +117,13 @@ fn programs() -> Result<PathBuf, String> {
         return Ok(path);
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .find(|directory| directory.join("initdb").exists())
-        .ok_or_else(|| {
+    std::env::split_paths(&path).find(|directory| directory.join("initdb").exists()).ok_or_else(
+        || {
             "no Postgres is installed (initdb not found): install one or give --admin-url \
              (MOTOMIND_ADMIN_URL)"
                 .to_string()
-        })
+        },
+    )
 }
 
 /// Whom to run Postgres as, and the directory given to them.
@@ -194,10 +187,7 @@ fn initialise(programs: &Path, data: &Path, account: Option<Account>) -> Result<
         return Ok(());
     }
     let words = String::from_utf8_lossy(&output.stderr);
-    Err(format!(
-        "initdb failed: {}",
-        words.trim().replace('\n', "; ")
-    ))
+    Err(format!("initdb failed: {}", words.trim().replace('\n', "; ")))
 }
 
 fn named(path: &Path, error: &std::io::Error) -> String {

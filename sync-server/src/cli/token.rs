@@ -53,10 +53,7 @@ impl Token {
             iss: self.jwt_issuer,
             aud: Some(self.jwt_audience.into()),
             role: Some("authenticated".into()),
-            app_metadata: AppMetadata {
-                tenant_id: TenantId(self.tenant),
-                role: self.role,
-            },
+            app_metadata: AppMetadata { tenant_id: TenantId(self.tenant), role: self.role },
         };
         let token = motomind_server::auth::mint(secret, &claims).map_err(|e| e.to_string())?;
         println!("{token}");

@@ -22,12 +22,8 @@ impl Sitting<'_> {
         let mut settled = Vec::new();
         for (place, item) in self.batch.items.iter().enumerate() {
             let outcome = self.outcome(place, item, numbers, head)?;
-            self.keep(transaction, place, item, &outcome, &mut settled)
-                .await?;
-            outcomes.push(OpOutcome {
-                op_id: item.op_id,
-                outcome,
-            });
+            self.keep(transaction, place, item, &outcome, &mut settled).await?;
+            outcomes.push(OpOutcome { op_id: item.op_id, outcome });
         }
         // An operation sent twice in one batch has one lasting outcome: the better one.
         settled.sort_by_key(|one| (one.sealed.op_id, one.seq.is_none()));
@@ -57,10 +53,9 @@ impl Sitting<'_> {
         match &self.verdicts[place] {
             Some(Verdict::Said(outcome)) => Ok(outcome.clone()),
             Some(Verdict::Rejected(rejection)) => Ok(Outcome::Rejected(rejection.clone())),
-            Some(Verdict::Accepted { flags, .. }) => Ok(Outcome::Accepted {
-                seq: numbered("event", id)?,
-                flags: flags.clone(),
-            }),
+            Some(Verdict::Accepted { flags, .. }) => {
+                Ok(Outcome::Accepted { seq: numbered("event", id)?, flags: flags.clone() })
+            }
             Some(Verdict::NothingToRetract) => Ok(Outcome::Accepted {
                 seq: self.closing_seq(place, numbers, head)?,
                 flags: Vec::new(),
@@ -112,21 +107,14 @@ impl Sitting<'_> {
         if matches!(outcome, Outcome::Rejected(_) | Outcome::OpIdReused { .. }) {
             store::quarantine(transaction, self.bench, device, sealed, outcome).await?;
         }
-        let judged = !matches!(
-            self.verdicts[place],
-            Some(Verdict::Said(_) | Verdict::Repeated)
-        );
+        let judged = !matches!(self.verdicts[place], Some(Verdict::Said(_) | Verdict::Repeated));
         let seq = match outcome {
             Outcome::Accepted { seq, .. } => Some(*seq),
             Outcome::Rejected(_) => None,
             _ => return Ok(()),
         };
         if let Some(operation) = operation.filter(|_| judged) {
-            settled.push(Settled {
-                sealed,
-                operation,
-                seq,
-            });
+            settled.push(Settled { sealed, operation, seq });
         }
         Ok(())
     }

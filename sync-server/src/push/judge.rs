@@ -54,9 +54,7 @@ pub(crate) enum Verdict {
 /// Whether an operation can be judged together with others: it names no other one.
 pub(crate) fn stands_alone(operation: &Operation) -> bool {
     operation.supersedes.is_empty()
-        && operation
-            .event()
-            .is_none_or(|event| event.corrects.is_none())
+        && operation.event().is_none_or(|event| event.corrects.is_none())
 }
 
 /// Rules 2 and 3: an operation that is known, and a journal that was forked.
@@ -335,16 +333,10 @@ pub(crate) fn remember(received: &Received, verdict: &Verdict, known: &mut Known
     known
         .operations
         .entry(operation.op_id)
-        .or_insert(KnownOperation {
-            hash: Some(sealed.hash),
-            state,
-        })
+        .or_insert(KnownOperation { hash: Some(sealed.hash), state })
         .state = state;
     if operation.incarnation == bench.incarnation {
-        known
-            .sequences
-            .entry(operation.device_seq)
-            .or_insert(sealed.hash);
+        known.sequences.entry(operation.device_seq).or_insert(sealed.hash);
     }
 }
 

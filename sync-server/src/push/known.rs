@@ -84,10 +84,7 @@ impl Timeline {
         let place = reading.order();
         let before = self.0.range(..place).next_back();
         let after = self.0.range((Excluded(place), Unbounded)).next();
-        (
-            before.map(|(_, reading)| reading),
-            after.map(|(_, reading)| reading),
-        )
+        (before.map(|(_, reading)| reading), after.map(|(_, reading)| reading))
     }
 }
 
@@ -120,15 +117,10 @@ impl Family {
     pub(crate) fn reading(&self) -> Option<Reading> {
         let root = self.root?;
         let retracted = |event: EventId| {
-            self.members
-                .iter()
-                .any(|member| member.is_retraction && member.corrects == Some(event))
+            self.members.iter().any(|member| member.is_retraction && member.corrects == Some(event))
         };
-        let member = |seq: u64, event_id: EventId| Member {
-            event_id,
-            seq,
-            retracted: retracted(event_id),
-        };
+        let member =
+            |seq: u64, event_id: EventId| Member { event_id, seq, retracted: retracted(event_id) };
         let corrections: Vec<Member> = self
             .members
             .iter()

@@ -33,12 +33,7 @@ pub(crate) async fn admit_device(
     let row = transaction
         .query_one(
             &statement,
-            &[
-                &caller.tenant_id.0,
-                &device.0,
-                &caller.user_id.0,
-                &bench.incarnation.0,
-            ],
+            &[&caller.tenant_id.0, &device.0, &caller.user_id.0, &bench.incarnation.0],
         )
         .await?;
     let owner: Uuid = row.get(0);
@@ -81,9 +76,8 @@ pub(crate) async fn sequences(
              WHERE tenant_id = $1 AND device_id = $2 AND incarnation = $3 AND device_seq = ANY($4)",
         )
         .await?;
-    let rows = transaction
-        .query(&statement, &[&tenant.0, &device.0, &incarnation.0, &wanted])
-        .await?;
+    let rows =
+        transaction.query(&statement, &[&tenant.0, &device.0, &incarnation.0, &wanted]).await?;
     for row in &rows {
         let device_seq: i64 = row.get(0);
         if let Some(hash) = read_hash(row, 1)? {
@@ -115,10 +109,7 @@ pub(crate) async fn operations(
     for row in transaction.query(&operations, &[&tenant.0, &ids]).await? {
         // What this batch has changed itself is newer than what is stored.
         let operation = read_operation(&row)?;
-        known
-            .operations
-            .entry(OpId(row.get(0)))
-            .or_insert(operation);
+        known.operations.entry(OpId(row.get(0))).or_insert(operation);
     }
     for row in transaction.query(&events, &[&tenant.0, &ids]).await? {
         let event = KnownEvent {
@@ -182,9 +173,7 @@ pub(crate) async fn family(
                ON m.tenant_id = $1 AND m.root_id = root.id AND m.corrects IS NOT NULL",
         )
         .await?;
-    let rows = transaction
-        .query(&statement, &[&tenant.0, &event.0])
-        .await?;
+    let rows = transaction.query(&statement, &[&tenant.0, &event.0]).await?;
     Ok(Family {
         root: rows.first().map(|row| EventId(row.get(7))),
         members: rows
@@ -212,10 +201,8 @@ pub(crate) async fn neighbours(
     }
     let vehicles: Vec<Uuid> = places.iter().map(|(vehicle, _)| vehicle.0).collect();
     let ats: Vec<i64> = places.iter().map(|(_, reading)| reading.at).collect();
-    let seqs: Vec<i64> = places
-        .iter()
-        .map(|(_, reading)| i64::try_from(reading.seq).unwrap_or(i64::MAX))
-        .collect();
+    let seqs: Vec<i64> =
+        places.iter().map(|(_, reading)| i64::try_from(reading.seq).unwrap_or(i64::MAX)).collect();
     let statement = transaction
         .prepare_cached(
             "SELECT p.vehicle, n.event_id, n.at_ms, n.arrival, n.miles, n.starts_segment
@@ -223,9 +210,7 @@ pub(crate) async fn neighbours(
              CROSS JOIN LATERAL odometer_neighbours($1, p.vehicle, p.at, p.place) AS n",
         )
         .await?;
-    let rows = transaction
-        .query(&statement, &[&tenant.0, &vehicles, &ats, &seqs])
-        .await?;
+    let rows = transaction.query(&statement, &[&tenant.0, &vehicles, &ats, &seqs]).await?;
     for row in &rows {
         if let Some(reading) = read_reading(row, [1, 2, 3, 4, 5]) {
             let timeline = known.timelines.entry(VehicleId(row.get(0))).or_default();
@@ -250,17 +235,14 @@ fn read_reading(row: &Row, columns: [usize; 5]) -> Option<Reading> {
 fn read_operation(row: &Row) -> Result<KnownOperation, Error> {
     let name: &str = row.get(2);
     let state = match (name, row.get::<_, Option<Uuid>>(4)) {
-        ("accepted", _) => KnownState::Accepted {
-            seq: row.get::<_, Option<i64>>(3).unwrap_or(0).unsigned_abs(),
-        },
+        ("accepted", _) => {
+            KnownState::Accepted { seq: row.get::<_, Option<i64>>(3).unwrap_or(0).unsigned_abs() }
+        }
         ("rejected", _) => KnownState::Rejected,
         ("closed", Some(by)) => KnownState::Closed { by: OpId(by) },
         _ => return Err(Error::Internal(format!("an operation is {name}"))),
     };
-    Ok(KnownOperation {
-        hash: read_hash(row, 1)?,
-        state,
-    })
+    Ok(KnownOperation { hash: read_hash(row, 1)?, state })
 }
 
 fn read_hash(row: &Row, column: usize) -> Result<Option<Hash>, Error> {

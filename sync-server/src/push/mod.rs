@@ -125,9 +125,8 @@ impl<'a> Sitting<'a> {
             .clone()
             .filter_map(|received| judge::vehicle_of(&received.operation))
             .collect();
-        let sequences: Vec<i64> = operations
-            .map(|received| store::signed(received.operation.device_seq))
-            .collect();
+        let sequences: Vec<i64> =
+            operations.map(|received| store::signed(received.operation.device_seq)).collect();
         self.known.vehicles = load::lock_vehicles(transaction, tenant, &vehicles).await?;
         let life = bench.incarnation;
         let known = &mut self.known;
@@ -141,8 +140,7 @@ impl<'a> Sitting<'a> {
             match item.received() {
                 Some(received) if judge::stands_alone(&received.operation) => run.push(place),
                 Some(received) => {
-                    self.judge_run(transaction, &std::mem::take(&mut run))
-                        .await?;
+                    self.judge_run(transaction, &std::mem::take(&mut run)).await?;
                     self.judge_dependent(transaction, place, received).await?;
                 }
                 None => {}
@@ -245,9 +243,7 @@ impl<'a> Sitting<'a> {
         self.known.timelines.clear();
         load::chain(transaction, tenant, received, &mut self.known).await?;
         let mut writes = Writes::default();
-        let verdict = self
-            .judge_against_target(transaction, place, received, &mut writes)
-            .await?;
+        let verdict = self.judge_against_target(transaction, place, received, &mut writes).await?;
         if let Verdict::Accepted { corrects, .. } = &verdict {
             writes.events.push((received, *corrects));
         }
@@ -258,12 +254,7 @@ impl<'a> Sitting<'a> {
             let entry = self.known.operations.entry(*closed);
             let by = received.operation.op_id;
             let closed = KnownState::Closed { by };
-            entry
-                .or_insert(KnownOperation {
-                    hash: None,
-                    state: closed,
-                })
-                .state = closed;
+            entry.or_insert(KnownOperation { hash: None, state: closed }).state = closed;
         }
         judge::remember(received, &verdict, &mut self.known, bench);
         self.verdicts[place] = Some(verdict);
@@ -317,18 +308,9 @@ impl<'a> Sitting<'a> {
         }
         self.known.family = load::family(transaction, tenant, corrects).await?;
         let (old, new) = judge::reading_change(event, corrects, place, &self.known, bench);
-        let places: Vec<_> = [old, new]
-            .into_iter()
-            .flatten()
-            .map(|reading| (event.vehicle_id, reading))
-            .collect();
+        let places: Vec<_> =
+            [old, new].into_iter().flatten().map(|reading| (event.vehicle_id, reading)).collect();
         load::neighbours(transaction, tenant, &places, &mut self.known).await?;
-        Ok(judge::correct(
-            event,
-            corrects,
-            place,
-            &mut self.known,
-            bench,
-        ))
+        Ok(judge::correct(event, corrects, place, &mut self.known, bench))
     }
 }

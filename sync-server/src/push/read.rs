@@ -85,9 +85,7 @@ impl Batch {
         let envelope: Envelope<'_> = serde_json::from_str(text).map_err(malformed)?;
         if envelope.operations.len() > limits::PUSH_OPERATIONS_MAX {
             let max = limits::PUSH_OPERATIONS_MAX;
-            return Err(Error::TooLarge(format!(
-                "at most {max} operations in one push"
-            )));
+            return Err(Error::TooLarge(format!("at most {max} operations in one push")));
         }
         let mut batch = Self {
             incarnation: envelope.incarnation,
@@ -108,16 +106,10 @@ impl Item {
             Ok(sealed) => sealed,
             Err(error) => {
                 let rejection = Rejection::new(code::MALFORMED, error.to_string());
-                return Self {
-                    op_id: lone_id(raw),
-                    content: Content::Refused(rejection),
-                };
+                return Self { op_id: lone_id(raw), content: Content::Refused(rejection) };
             }
         };
-        Self {
-            op_id: Some(sealed.op_id),
-            content: Content::read(sealed, caller, device),
-        }
+        Self { op_id: Some(sealed.op_id), content: Content::read(sealed, caller, device) }
     }
 
     /// The operation, where it is one to be judged.
@@ -163,11 +155,7 @@ impl Content {
         };
         let intact = !violations.first().is_some_and(damaged);
         let rejection = Rejection::from(violations);
-        if intact {
-            Self::Quarantined(sealed, None, rejection)
-        } else {
-            Self::Refused(rejection)
-        }
+        if intact { Self::Quarantined(sealed, None, rejection) } else { Self::Refused(rejection) }
     }
 }
 
@@ -187,7 +175,5 @@ fn lone_id(raw: &RawValue) -> Option<OpId> {
     struct Lone {
         op_id: OpId,
     }
-    serde_json::from_str::<Lone>(raw.get())
-        .ok()
-        .map(|lone| lone.op_id)
+    serde_json::from_str::<Lone>(raw.get()).ok().map(|lone| lone.op_id)
 }

@@ -39,8 +39,7 @@ impl Writes<'_> {
         if let Some(by) = self.by
             && !(self.closed.is_empty() && self.logged.is_empty())
         {
-            self.store_closed(transaction, bench.caller.tenant_id, by)
-                .await?;
+            self.store_closed(transaction, bench.caller.tenant_id, by).await?;
         }
         if !self.events.is_empty() {
             self.store_events(transaction, bench).await?;
@@ -85,12 +84,8 @@ impl Writes<'_> {
             )
             .await?;
         let ids = |ops: &[OpId]| -> Vec<Uuid> { ops.iter().map(|op_id| op_id.0).collect() };
-        transaction
-            .execute(&close, &[&tenant.0, &ids(&self.closed), &by.0])
-            .await?;
-        transaction
-            .query(&log, &[&ids(&self.logged), &by.0])
-            .await?;
+        transaction.execute(&close, &[&tenant.0, &ids(&self.closed), &by.0]).await?;
+        transaction.query(&log, &[&ids(&self.logged), &by.0]).await?;
         Ok(())
     }
 
@@ -100,10 +95,7 @@ impl Writes<'_> {
         bench: &Bench,
     ) -> Result<(), Error> {
         let columns = EventColumns::of(&self.events)?;
-        let device = self
-            .events
-            .first()
-            .map(|(received, _)| received.operation.device_id.0);
+        let device = self.events.first().map(|(received, _)| received.operation.device_id.0);
         let statement = transaction
             .prepare_cached(
                 "INSERT INTO vehicle_events
@@ -163,9 +155,8 @@ pub(crate) type Numbers = HashMap<(String, Uuid), u64>;
 /// Numbers what this transaction has appended to the tenant's log. The counter is locked from here
 /// to the commit: the last of all locks.
 pub(crate) async fn number(transaction: &Transaction<'_>) -> Result<Numbers, Error> {
-    let statement = transaction
-        .prepare_cached("SELECT kind, entity_id, seq FROM number_changes()")
-        .await?;
+    let statement =
+        transaction.prepare_cached("SELECT kind, entity_id, seq FROM number_changes()").await?;
     let rows = transaction.query(&statement, &[]).await?;
     let numbered = rows.iter().map(|row| {
         let seq: i64 = row.get(2);
@@ -211,26 +202,12 @@ pub(crate) async fn settle(
     let ids: Vec<Uuid> = settled.iter().map(|one| one.sealed.op_id.0).collect();
     let hashes: Vec<&[u8]> = settled.iter().map(|one| &one.sealed.hash.0[..]).collect();
     let seqs: Vec<Option<i64>> = settled.iter().map(|one| one.seq.map(signed)).collect();
-    let devices: Vec<Uuid> = settled
-        .iter()
-        .map(|one| one.operation.device_id.0)
-        .collect();
-    let lives: Vec<Uuid> = settled
-        .iter()
-        .map(|one| one.operation.incarnation.0)
-        .collect();
-    let places: Vec<i64> = settled
-        .iter()
-        .map(|one| signed(one.operation.device_seq))
-        .collect();
+    let devices: Vec<Uuid> = settled.iter().map(|one| one.operation.device_id.0).collect();
+    let lives: Vec<Uuid> = settled.iter().map(|one| one.operation.incarnation.0).collect();
+    let places: Vec<i64> = settled.iter().map(|one| signed(one.operation.device_seq)).collect();
     let users: Vec<Uuid> = settled.iter().map(|one| one.operation.user_id.0).collect();
     transaction
-        .execute(
-            &statement,
-            &[
-                &tenant.0, &ids, &hashes, &seqs, &devices, &lives, &places, &users,
-            ],
-        )
+        .execute(&statement, &[&tenant.0, &ids, &hashes, &seqs, &devices, &lives, &places, &users])
         .await?;
     Ok(())
 }
@@ -325,8 +302,7 @@ impl<'a> EventColumns<'a> {
         self.occurred_at.push(event.occurred_at);
         self.date.push(event.date);
         self.timezone.push(&event.timezone);
-        self.miles
-            .push(event.miles.and_then(|miles| i32::try_from(miles).ok()));
+        self.miles.push(event.miles.and_then(|miles| i32::try_from(miles).ok()));
         self.total_minor.push(event.total_minor);
         self.currency.push(event.currency.as_deref());
         self.vendor.push(event.vendor.as_deref().map(projected));

@@ -20,9 +20,7 @@ pub(crate) async fn healthz() -> Json<Value> {
     (status = 503, description = "The problem says what is missing"),
 ))]
 pub(crate) async fn readyz(State(app): State<App>) -> Result<Json<Value>, Error> {
-    crate::readiness::check(&app)
-        .await
-        .map_err(Error::Unavailable)?;
+    crate::readiness::check(&app).await.map_err(Error::Unavailable)?;
     Ok(Json(json!({"status": "ready"})))
 }
 
@@ -37,8 +35,6 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<String, Error> {
             handle.run_upkeep();
             Ok(handle.render())
         }
-        None => Err(Error::Unavailable(
-            "another recorder of measurements is installed".into(),
-        )),
+        None => Err(Error::Unavailable("another recorder of measurements is installed".into())),
     }
 }

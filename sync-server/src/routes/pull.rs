@@ -73,11 +73,7 @@ pub(crate) async fn pull(
     transaction.commit().await?;
 
     metrics::counter!("motomind_changes_pulled_total").increment(page.entries.len() as u64);
-    let cursor = Cursor {
-        epoch: counter.epoch,
-        seq: page.seq,
-        tag: page.tag,
-    };
+    let cursor = Cursor { epoch: counter.epoch, seq: page.seq, tag: page.tag };
     // The head was read before the page: a change that was committed between is on the page.
     let head = counter.head.max(page.seq);
     let body = encode(&page, head, &cursor.encode(tenant, &counter.secret))?;
@@ -106,9 +102,7 @@ async fn read_page(
         .await?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let bytes_max = i64::try_from(limits::PULL_BYTES_MAX).unwrap_or(i64::MAX);
-    let rows = transaction
-        .query(&statement, &[&tenant.0, &after, &limit, &bytes_max])
-        .await?;
+    let rows = transaction.query(&statement, &[&tenant.0, &after, &limit, &bytes_max]).await?;
     let (seq, tag) = match rows.last() {
         Some(row) => (row.get(0), row.get(1)),
         None => (after, log::tag_at(transaction, tenant, after).await?),
@@ -122,10 +116,7 @@ fn encode(page: &Page, head: i64, cursor: &str) -> Result<String, Error> {
     let mut sha = Sha256::new();
     let bytes: usize = page.entries.iter().map(|entry| entry.len() + 1).sum();
     let mut body = String::with_capacity(bytes + 512);
-    body.push_str(&format!(
-        "{{\"protocol\":{},\"changes\":[",
-        limits::PROTOCOL_VERSION
-    ));
+    body.push_str(&format!("{{\"protocol\":{},\"changes\":[", limits::PROTOCOL_VERSION));
     for (place, entry) in page.entries.iter().enumerate() {
         sha.update(entry.as_bytes());
         sha.update(b"\n");

@@ -37,11 +37,7 @@ pub(crate) async fn push(
     // The whole body first: no transaction waits for the network.
     let body = read_body(body).await?;
     let batch = Batch::read(&body, caller.identity())?;
-    let bench = Bench {
-        caller,
-        incarnation: batch.incarnation,
-        now: now_ms(),
-    };
+    let bench = Bench { caller, incarnation: batch.incarnation, now: now_ms() };
     let reply = take(&app, &bench, &batch).await?;
     for one in &reply.outcomes {
         let labels = [("outcome", outcome_name(&one.outcome))];
@@ -64,9 +60,7 @@ async fn read_body(body: Body) -> Result<Bytes, Error> {
             let max = limits::PUSH_BYTES_MAX;
             Err(Error::TooLarge(format!("at most {max} bytes in one push")))
         }
-        Err(error) => Err(Error::Malformed(format!(
-            "the body cannot be read: {error}"
-        ))),
+        Err(error) => Err(Error::Malformed(format!("the body cannot be read: {error}"))),
     }
 }
 

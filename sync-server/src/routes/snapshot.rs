@@ -36,9 +36,7 @@ pub(crate) async fn snapshot(
 ) -> Result<Response, Error> {
     // Here, too: a file that is there already is found without the database.
     crate::log::head_for(&app, &caller).await?;
-    let wanted = headers
-        .get(header::IF_MATCH)
-        .or_else(|| headers.get(header::IF_RANGE));
+    let wanted = headers.get(header::IF_MATCH).or_else(|| headers.get(header::IF_RANGE));
     let snapshot = match wanted {
         Some(tag) => tag
             .to_str()
@@ -71,18 +69,9 @@ fn describe(snapshot: &Snapshot) -> [(HeaderName, String); 7] {
         (header::ETAG, format!("\"{}\"", snapshot.digest)),
         (header::ACCEPT_RANGES, "bytes".into()),
         (header::CACHE_CONTROL, "private, no-transform".into()),
-        (
-            HeaderName::from_static(snapshot_header::CURSOR),
-            snapshot.cursor.clone(),
-        ),
-        (
-            HeaderName::from_static(snapshot_header::DIGEST),
-            snapshot.digest.to_string(),
-        ),
-        (
-            HeaderName::from_static(snapshot_header::LENGTH),
-            snapshot.length.to_string(),
-        ),
+        (HeaderName::from_static(snapshot_header::CURSOR), snapshot.cursor.clone()),
+        (HeaderName::from_static(snapshot_header::DIGEST), snapshot.digest.to_string()),
+        (HeaderName::from_static(snapshot_header::LENGTH), snapshot.length.to_string()),
     ]
 }
 
@@ -90,16 +79,12 @@ fn describe(snapshot: &Snapshot) -> [(HeaderName, String); 7] {
 fn parse_range(range: &str, length: u64) -> Option<(u64, u64)> {
     let (first, last) = range.trim().strip_prefix("bytes=")?.split_once('-')?;
     let (first, last) = match (first.trim(), last.trim()) {
-        ("", suffix) => (
-            length.checked_sub(suffix.parse().ok()?)?,
-            length.checked_sub(1)?,
-        ),
+        ("", suffix) => (length.checked_sub(suffix.parse().ok()?)?, length.checked_sub(1)?),
         (first, "") => (first.parse().ok()?, length.checked_sub(1)?),
         (first, last) => (first.parse().ok()?, last.parse().ok()?),
     };
-    let last = last
-        .min(length.checked_sub(1)?)
-        .min(first.saturating_add(PIECE_BYTES_MAX as u64 - 1));
+    let last =
+        last.min(length.checked_sub(1)?).min(first.saturating_add(PIECE_BYTES_MAX as u64 - 1));
     (first <= last).then_some((first, last))
 }
 
@@ -135,15 +120,8 @@ mod tests {
         assert_eq!(parse_range("bytes=3-500", 10), Some((3, 9)));
         assert_eq!(parse_range("bytes=-4", 10), Some((6, 9)));
         assert_eq!(parse_range("bytes=0-", 3 * piece), Some((0, piece - 1)));
-        for bad in [
-            "bytes=10-",
-            "bytes=5-3",
-            "bytes=-11",
-            "bytes=a-b",
-            "items=0-1",
-            "",
-            "bytes=-0",
-        ] {
+        for bad in ["bytes=10-", "bytes=5-3", "bytes=-11", "bytes=a-b", "items=0-1", "", "bytes=-0"]
+        {
             assert_eq!(parse_range(bad, 10), None, "{bad}");
         }
         assert_eq!(parse_range("bytes=0-", 0), None);

@@ -89,9 +89,7 @@ async fn read_page(
     let last: i64 = last.get(0);
     let changes = rows.iter().map(|row| {
         let (seq, kind, data): (i64, &str, &str) = (row.get(0), row.get(1), row.get(2));
-        RawValue::from_string(format!(
-            "{{\"seq\":{seq},\"kind\":\"{kind}\",\"data\":{data}}}"
-        ))
+        RawValue::from_string(format!("{{\"seq\":{seq},\"kind\":\"{kind}\",\"data\":{data}}}"))
     });
     let changes = changes.collect::<Result<_, _>>()?;
     Ok(Some((last.unsigned_abs(), changes)))
@@ -111,9 +109,7 @@ impl Writer {
             .execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")
             .map_err(|error| fault(&error))?;
         mirror::create(&mirror).map_err(|error| fault(&error))?;
-        mirror
-            .execute_batch("BEGIN")
-            .map_err(|error| fault(&error))?;
+        mirror.execute_batch("BEGIN").map_err(|error| fault(&error))?;
         Ok(Self { file, mirror })
     }
 
@@ -133,13 +129,7 @@ impl Writer {
         // Reopened: the file itself goes away with its last reader.
         let file = self.file.reopen().map_err(|error| fault(&error))?;
         let (digest, length) = digest(&file).map_err(|error| fault(&error))?;
-        Ok(Snapshot {
-            digest,
-            length,
-            place,
-            cursor,
-            file,
-        })
+        Ok(Snapshot { digest, length, place, cursor, file })
     }
 }
 
@@ -160,9 +150,7 @@ fn digest(mut file: &std::fs::File) -> io::Result<(Hash, u64)> {
 async fn on_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| fault(&error))?
+    tokio::task::spawn_blocking(work).await.map_err(|error| fault(&error))?
 }
 
 fn fault(error: &dyn std::fmt::Display) -> Error {

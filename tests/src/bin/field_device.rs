@@ -19,9 +19,7 @@ type Failure = Box<dyn std::error::Error>;
 const SYNC_EVERY: u64 = 4;
 
 fn now() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -49,14 +47,10 @@ async fn main() -> Result<(), Failure> {
     for index in 0..count.parse::<u64>()? {
         let day = NaiveDate::from_ymd_opt(2026, 11, 20).unwrap_or_default();
         let mut capture = Capture::new(vehicle.parse()?, "damage", now(), day, "America/Denver");
-        capture
-            .payload
-            .insert("description".into(), format!("scratch {index}").into());
+        capture.payload.insert("description".into(), format!("scratch {index}").into());
         capture.fix = Some(Fix::at(39.7, -105.0, FixSource::Gps));
-        let captured = device
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .capture(capture, now())?;
+        let captured =
+            device.lock().unwrap_or_else(PoisonError::into_inner).capture(capture, now())?;
         // From here on this capture must never be lost.
         println!("{}", captured.op_id);
         std::io::stdout().flush()?;

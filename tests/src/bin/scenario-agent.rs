@@ -25,53 +25,21 @@ struct Command {
 #[derive(Deserialize)]
 #[serde(tag = "cmd", rename_all = "snake_case")]
 enum What {
-    Open {
-        directory: PathBuf,
-        identity: Option<Identity>,
-    },
+    Open { directory: PathBuf, identity: Option<Identity> },
     Close,
-    Copy {
-        from: PathBuf,
-        to: PathBuf,
-    },
-    Token {
-        token: Option<String>,
-    },
-    Capture {
-        capture: Capture,
-    },
-    Amend {
-        op_id: OpId,
-        capture: Capture,
-    },
-    Discard {
-        op_id: OpId,
-        reason: String,
-    },
-    Retry {
-        op_id: OpId,
-    },
-    Import {
-        file: PathBuf,
-        vehicle: VehicleId,
-        timezone: String,
-        currency: Option<String>,
-    },
-    Sync {
-        url: String,
-    },
+    Copy { from: PathBuf, to: PathBuf },
+    Token { token: Option<String> },
+    Capture { capture: Capture },
+    Amend { op_id: OpId, capture: Capture },
+    Discard { op_id: OpId, reason: String },
+    Retry { op_id: OpId },
+    Import { file: PathBuf, vehicle: VehicleId, timezone: String, currency: Option<String> },
+    Sync { url: String },
     Pending,
-    Timeline {
-        vehicle: VehicleId,
-        hidden: bool,
-    },
-    Vehicle {
-        vehicle: VehicleId,
-    },
+    Timeline { vehicle: VehicleId, hidden: bool },
+    Vehicle { vehicle: VehicleId },
     Status,
-    Export {
-        everything: bool,
-    },
+    Export { everything: bool },
     Verify,
 }
 
@@ -81,9 +49,7 @@ struct Refusal(Value);
 type Answer = Result<Value, Refusal>;
 
 fn main() -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut device = None;
     for line in std::io::stdin().lock().lines() {
         let answer = match serde_json::from_str(&line?) {
@@ -102,11 +68,7 @@ fn main() -> std::io::Result<()> {
 
 async fn answer(slot: &mut Option<Mutex<Device>>, command: Command) -> Answer {
     let now = command.now.unwrap_or_default();
-    if let What::Open {
-        directory,
-        identity,
-    } = command.what
-    {
+    if let What::Open { directory, identity } = command.what {
         let device = open(directory, identity, now)?;
         let who = device.identity();
         *slot = Some(Mutex::new(device));
@@ -119,9 +81,7 @@ async fn answer(slot: &mut Option<Mutex<Device>>, command: Command) -> Answer {
     if let What::Copy { from, to } = command.what {
         return copy(&from, &to).map_err(|error| refusal("storage", error));
     }
-    let device = slot
-        .as_ref()
-        .ok_or_else(|| refusal("not_open", "open a directory first"))?;
+    let device = slot.as_ref().ok_or_else(|| refusal("not_open", "open a directory first"))?;
     if let What::Sync { url } = command.what {
         return sync(device, &url, now).await;
     }
@@ -134,28 +94,15 @@ async fn answer(slot: &mut Option<Mutex<Device>>, command: Command) -> Answer {
         What::Capture { capture } => captured(device.capture(capture, now)),
         What::Amend { op_id, capture } => captured(device.amend(op_id, capture, now)),
         What::Discard { op_id, reason } => captured(device.discard(op_id, reason, now)),
-        What::Retry { op_id } => device
-            .retry(op_id, now)
-            .map(|()| Value::Null)
-            .map_err(capture_refusal),
-        What::Import {
-            file,
-            vehicle,
-            timezone,
-            currency,
-        } => {
-            let timezone: chrono_tz::Tz = timezone
-                .parse()
-                .map_err(|error| refusal("bad_command", error))?;
+        What::Retry { op_id } => {
+            device.retry(op_id, now).map(|()| Value::Null).map_err(capture_refusal)
+        }
+        What::Import { file, vehicle, timezone, currency } => {
+            let timezone: chrono_tz::Tz =
+                timezone.parse().map_err(|error| refusal("bad_command", error))?;
             let offset = fuelio::offsets_of(timezone);
-            let zone = fuelio::Zone {
-                name: timezone.name(),
-                offset: &offset,
-            };
-            let options = fuelio::Options {
-                currency,
-                ..fuelio::Options::new(vehicle, zone)
-            };
+            let zone = fuelio::Zone { name: timezone.name(), offset: &offset };
+            let options = fuelio::Options { currency, ..fuelio::Options::new(vehicle, zone) };
             let bytes = std::fs::read(file).map_err(|error| refusal("storage", error))?;
             let import = fuelio::read(&bytes, &options).map_err(|e| refusal("not_readable", e))?;
             import_all(&mut device, import, now)
@@ -166,11 +113,7 @@ async fn answer(slot: &mut Option<Mutex<Device>>, command: Command) -> Answer {
         What::Status => status(&device, now),
         What::Export { everything } => export(&device, everything, now),
         What::Verify => {
-            let broken = device
-                .verify()
-                .map_err(store)?
-                .err()
-                .map(|broken| format!("{broken:?}"));
+            let broken = device.verify().map_err(store)?.err().map(|broken| format!("{broken:?}"));
             Ok(json!({ "broken": broken }))
         }
         What::Open { .. } | What::Close | What::Copy { .. } | What::Sync { .. } => Ok(Value::Null),
@@ -234,20 +177,14 @@ fn blocked_code(blocked: &Blocked) -> &'static str {
 }
 
 fn captured(result: Result<motomind_core::Captured, CaptureError>) -> Answer {
-    result
-        .map(|captured| json!(captured))
-        .map_err(capture_refusal)
+    result.map(|captured| json!(captured)).map_err(capture_refusal)
 }
 
 fn import_all(device: &mut Device, import: fuelio::Import, now: Millis) -> Answer {
     let drafts = import.drafts.into_iter();
     let captures = drafts.map(|draft| Capture::from(draft.event)).collect();
     let results = device.capture_all(captures, now).map_err(capture_refusal)?;
-    let captured: Vec<bool> = results
-        .iter()
-        .flatten()
-        .map(|done| done.duplicate)
-        .collect();
+    let captured: Vec<bool> = results.iter().flatten().map(|done| done.duplicate).collect();
     let known = captured.iter().filter(|duplicate| **duplicate).count();
     let lines = |notes: &[fuelio::RowNote]| notes.iter().map(|note| note.line).collect::<Vec<_>>();
     Ok(json!({
@@ -282,9 +219,7 @@ fn timeline(device: &Device, vehicle: VehicleId, hidden: bool) -> Answer {
     let page = device.timeline(&query).map_err(store)?;
     let mut entries = json!(page.entries);
     for entry in entries.as_array_mut().into_iter().flatten() {
-        let record = entry["record_json"]
-            .as_str()
-            .and_then(|text| serde_json::from_str(text).ok());
+        let record = entry["record_json"].as_str().and_then(|text| serde_json::from_str(text).ok());
         entry["record"] = record.unwrap_or_default();
     }
     Ok(entries)
@@ -297,15 +232,9 @@ fn status(device: &Device, now: Millis) -> Answer {
 }
 
 fn export(device: &Device, everything: bool, now: Millis) -> Answer {
-    let scope = if everything {
-        ExportScope::Everything
-    } else {
-        ExportScope::Unsettled
-    };
+    let scope = if everything { ExportScope::Everything } else { ExportScope::Unsettled };
     let mut bytes = Vec::new();
-    device
-        .export(scope, &mut bytes, now)
-        .map_err(|error| refusal("export", error))?;
+    device.export(scope, &mut bytes, now).map_err(|error| refusal("export", error))?;
     Ok(json!({"text": String::from_utf8_lossy(&bytes)}))
 }
 

@@ -36,11 +36,7 @@ pub(super) struct Content {
 impl Content {
     /// A file that has been there for long: every byte durable.
     pub(super) fn settled(bytes: Vec<u8>) -> Self {
-        Self {
-            durable: bytes.clone(),
-            current: bytes,
-            unsynced: Vec::new(),
-        }
+        Self { durable: bytes.clone(), current: bytes, unsynced: Vec::new() }
     }
 
     pub(super) fn current(&self) -> &[u8] {

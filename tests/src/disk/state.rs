@@ -50,11 +50,7 @@ impl State {
     pub(super) fn image(&self) -> Image {
         let file = |id: &FileId| self.files.get(id).map(|file| file.current().to_vec());
         let names = self.names.iter();
-        Image(
-            names
-                .filter_map(|(name, id)| Some((name.clone(), file(id)?)))
-                .collect(),
-        )
+        Image(names.filter_map(|(name, id)| Some((name.clone(), file(id)?))).collect())
     }
 
     /// Puts a file in place as if it had always been there.

@@ -24,8 +24,7 @@ fn open(disk: &Disk, journal: &str, synchronous: &str) -> Result<Connection> {
 /// Inserts until `last`, or until the power goes; returns what was acknowledged.
 fn work(db: &Connection, ids: std::ops::Range<i64>) -> BTreeSet<i64> {
     let insert = "INSERT INTO fact VALUES (?1, 'fact ' || ?1, zeroblob(?1 * 37 % 3000))";
-    ids.take_while(|id| db.execute(insert, [id]).is_ok())
-        .collect()
+    ids.take_while(|id| db.execute(insert, [id]).is_ok()).collect()
 }
 
 fn facts(db: &Connection) -> Result<BTreeSet<i64>> {
@@ -74,11 +73,7 @@ fn lost(seed: u64, journal: &str, synchronous: &str, lie: bool) -> Result<usize>
 fn what_was_synced_survives_every_power_loss() {
     for journal in ["WAL", "TRUNCATE", "DELETE"] {
         for seed in 0..SEEDS {
-            assert_eq!(
-                lost(seed, journal, "FULL", false),
-                Ok(0),
-                "{journal} {seed}"
-            );
+            assert_eq!(lost(seed, journal, "FULL", false), Ok(0), "{journal} {seed}");
         }
     }
 }
@@ -108,14 +103,9 @@ fn torn_frames_are_found_and_never_read() {
         disk.power_loss(&mut Dice::new(seed));
         drop(db);
         let wal = disk.image().0.get("journal.db-wal").map_or(0, Vec::len);
-        let left = open(&disk, "WAL", "NORMAL")
-            .and_then(|db| facts(&db))
-            .unwrap();
+        let left = open(&disk, "WAL", "NORMAL").and_then(|db| facts(&db)).unwrap();
         let length = i64::try_from(left.len()).unwrap();
-        assert!(
-            left.iter().copied().eq(1..=length),
-            "a prefix, not {left:?}"
-        );
+        assert!(left.iter().copied().eq(1..=length), "a prefix, not {left:?}");
         torn += usize::from(wal == whole && left.len() < acknowledged.len());
     }
     assert!(torn > 0, "no seed tore a frame");
@@ -149,16 +139,11 @@ fn two_files_attached_and_one_rolls_back_alone() {
              CREATE TABLE IF NOT EXISTS mirror.copy (id INTEGER PRIMARY KEY)";
         db.execute_batch(attach).unwrap();
         for id in from..from + 5 {
-            db.execute("INSERT INTO fact (id) VALUES (?1)", [id])
-                .unwrap();
-            db.execute("INSERT INTO mirror.copy VALUES (?1)", [id])
-                .unwrap();
+            db.execute("INSERT INTO fact (id) VALUES (?1)", [id]).unwrap();
+            db.execute("INSERT INTO mirror.copy VALUES (?1)", [id]).unwrap();
         }
         let count = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
-        (
-            count("SELECT count(*) FROM main.fact"),
-            count("SELECT count(*) FROM mirror.copy"),
-        )
+        (count("SELECT count(*) FROM main.fact"), count("SELECT count(*) FROM mirror.copy"))
     };
     assert_eq!(write(0), (5, 5));
     let backup = disk.image();

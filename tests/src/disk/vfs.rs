@@ -48,11 +48,7 @@ impl Registered {
         // synchronised by its mutex; SQLite is built in its serialised threading mode.
         let registration =
             unsafe { register_vfs::<DiskMethods, DiskVfs>(&name, shared.clone(), false) }?;
-        Ok(Self {
-            name,
-            shared,
-            registration: Some(registration),
-        })
+        Ok(Self { name, shared, registration: Some(registration) })
     }
 }
 
@@ -126,20 +122,10 @@ impl VfsStore for DiskStore {
     fn open_file(disk: &Shared, request: OpenRequest<'_>) -> VfsResult<OpenedFile<Handle>> {
         let (name, options) = (request.filename, request.options);
         let mut state = disk.lock();
-        let id = state.open(
-            name.map(|name| name.path()),
-            options.create(),
-            options.exclusive(),
-        )?;
+        let id = state.open(name.map(|name| name.path()), options.create(), options.exclusive())?;
         state.handles += 1;
         drop(state);
-        Ok(OpenedFile {
-            file: Handle {
-                disk: disk.clone(),
-                id,
-            },
-            access: options.access(),
-        })
+        Ok(OpenedFile { file: Handle { disk: disk.clone(), id }, access: options.access() })
     }
 
     fn close_file(

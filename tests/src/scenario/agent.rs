@@ -29,20 +29,14 @@ impl Agent {
             .expect("the agent program starts");
         let commands = child.stdin.take().unwrap();
         let replies = BufReader::new(child.stdout.take().unwrap());
-        Self {
-            child,
-            commands,
-            replies,
-        }
+        Self { child, commands, replies }
     }
 
     /// Gives a command and waits for its reply: `{"ok": …}` or `{"error": {"code": …}}`.
     pub fn call(&mut self, command: &Value) -> Value {
         writeln!(self.commands, "{command}").expect("the agent takes commands");
         let mut line = String::new();
-        self.replies
-            .read_line(&mut line)
-            .expect("the agent replies");
+        self.replies.read_line(&mut line).expect("the agent replies");
         serde_json::from_str(&line).unwrap_or_else(|error| {
             panic!("the agent replied {line:?} to {command}: {error}");
         })

@@ -59,21 +59,13 @@ impl Gateway {
         let shared = Arc::new(Shared {
             network: Mutex::default(),
             upstream: Mutex::new(upstream.to_string()),
-            client: reqwest::Client::builder()
-                .no_gzip()
-                .no_proxy()
-                .build()
-                .unwrap(),
+            client: reqwest::Client::builder().no_gzip().no_proxy().build().unwrap(),
         });
         let router = Router::new().fallback(pass).with_state(shared.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self {
-            shared,
-            address,
-            serving,
-        }
+        Self { shared, address, serving }
     }
 
     /// What the device takes for the server.
@@ -111,18 +103,13 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
             let page = "<html><title>Airport Wi-Fi</title>Please accept our terms</html>";
             return ([(header::CONTENT_TYPE, "text/html")], page).into_response();
         }
-        Network::Answers {
-            status,
-            retry_after_s,
-        } => return answer(*status, *retry_after_s),
+        Network::Answers { status, retry_after_s } => return answer(*status, *retry_after_s),
         Network::FailsOn { text } if contains(&parts.headers, &body, text) => return fault(),
         Network::Online | Network::LosesReplies | Network::FailsOn { .. } => {}
     }
     let upstream = shared.upstream.lock().unwrap().clone();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    let mut request = shared
-        .client
-        .request(parts.method.clone(), format!("{upstream}{path}"));
+    let mut request = shared.client.request(parts.method.clone(), format!("{upstream}{path}"));
     for (name, value) in &parts.headers {
         if name != header::HOST && name != header::CONTENT_LENGTH {
             request = request.header(name, value);
@@ -154,9 +141,7 @@ fn broken() -> Response {
 fn answer(status: u16, retry_after_s: Option<u32>) -> Response {
     let mut response = StatusCode::from_u16(status).unwrap().into_response();
     if let Some(seconds) = retry_after_s {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, seconds.into());
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     readable_by_pages(response)
 }
@@ -174,27 +159,16 @@ fn fault() -> Response {
 /// A page sees what we answer ourselves as it would the server's.
 fn readable_by_pages(mut response: Response) -> Response {
     let headers = response.headers_mut();
-    headers.insert(
-        header::ACCESS_CONTROL_ALLOW_ORIGIN,
-        HeaderValue::from_static("*"),
-    );
-    headers.insert(
-        header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static("retry-after"),
-    );
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after"));
     response
 }
 
 /// Whether a body says something, packed or not.
 fn contains(headers: &HeaderMap, body: &Bytes, text: &str) -> bool {
     let mut plain = Vec::new();
-    if headers
-        .get(header::CONTENT_ENCODING)
-        .is_some_and(|encoding| encoding == "gzip")
-    {
-        flate2::read::GzDecoder::new(body.as_ref())
-            .read_to_end(&mut plain)
-            .unwrap();
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip") {
+        flate2::read::GzDecoder::new(body.as_ref()).read_to_end(&mut plain).unwrap();
     } else {
         plain.extend_from_slice(body);
     }

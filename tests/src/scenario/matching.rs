@@ -25,10 +25,7 @@ pub fn difference(expected: &Value, seen: &Value, path: &str) -> Option<String> 
             if only && asked == Some(found.len() as u64) {
                 return None;
             }
-            Some(format!(
-                "{path}: expected {expected}, saw {} entries",
-                found.len()
-            ))
+            Some(format!("{path}: expected {expected}, saw {} entries", found.len()))
         }
         (Value::Object(bounds), Value::Number(seen)) => {
             let Some(seen) = seen.as_f64() else {
@@ -38,14 +35,8 @@ pub fn difference(expected: &Value, seen: &Value, path: &str) -> Option<String> 
             let low = bound("$at_least").is_some_and(|least| seen >= least);
             let high = bound("$at_most").is_some_and(|most| seen <= most);
             let held = [("$at_least", low), ("$at_most", high)];
-            let held = held
-                .iter()
-                .all(|(key, held)| *held || !bounds.contains_key(*key));
-            if held && !bounds.is_empty() {
-                None
-            } else {
-                differs()
-            }
+            let held = held.iter().all(|(key, held)| *held || !bounds.contains_key(*key));
+            if held && !bounds.is_empty() { None } else { differs() }
         }
         (Value::Object(expected), Value::Object(seen)) => {
             expected.iter().find_map(|(key, value)| {

@@ -57,11 +57,7 @@ pub async fn play(scenario: &Scenario, program: &str) {
     };
     for (number, step) in scenario.steps.iter().enumerate() {
         if let Err(difference) = play.step(step.clone()).await {
-            panic!(
-                "{}: step {}, {step:?}\n{difference}",
-                scenario.name,
-                number + 1
-            );
+            panic!("{}: step {}, {step:?}\n{difference}", scenario.name, number + 1);
         }
     }
     play.end().await;
@@ -103,62 +99,26 @@ impl Play<'_> {
     /// What a device is told or asked.
     fn device_step(&mut self, step: Step) -> Seen {
         match step {
-            Step::Open {
-                device,
-                process,
-                user,
-                expect,
-            } => self.open(&device, process, user, &expect),
-            Step::Token {
-                device,
-                user,
-                expires_in_s,
-                none,
-                expect,
-            } => {
+            Step::Open { device, process, user, expect } => {
+                self.open(&device, process, user, &expect)
+            }
+            Step::Token { device, user, expires_in_s, none, expect } => {
                 let user = user.unwrap_or_else(|| self.scenario.devices[&device].user.clone());
                 let token = (!none).then(|| self.stage.token(&user, expires_in_s));
-                let expect = if expect.is_null() {
-                    json!({"blocked": null})
-                } else {
-                    expect
-                };
+                let expect = if expect.is_null() { json!({"blocked": null}) } else { expect };
                 self.tell(&device, json!({"cmd": "token", "token": token}), &expect)
             }
-            Step::Capture {
-                device,
-                name,
-                vehicle,
-                event,
-                expect,
-            } => {
+            Step::Capture { device, name, vehicle, event, expect } => {
                 let capture = self.event(&name, &vehicle, event);
-                self.tell(
-                    &device,
-                    json!({"cmd": "capture", "capture": capture}),
-                    &expect,
-                )
+                self.tell(&device, json!({"cmd": "capture", "capture": capture}), &expect)
             }
-            Step::Amend {
-                device,
-                what,
-                name,
-                vehicle,
-                event,
-                expect,
-            } => {
+            Step::Amend { device, what, name, vehicle, event, expect } => {
                 let capture = self.event(&name, &vehicle, event);
                 let op_id = self.captures[&what];
                 let command = json!({"cmd": "amend", "op_id": op_id, "capture": capture});
                 self.tell(&device, command, &expect)
             }
-            Step::Discard {
-                device,
-                what,
-                name,
-                reason,
-                expect,
-            } => {
+            Step::Discard { device, what, name, reason, expect } => {
                 let op_id = self.captures[&what];
                 let command = json!({"cmd": "discard", "op_id": op_id, "reason": reason});
                 let reply = self.ask(&device, command)?;
@@ -167,22 +127,11 @@ impl Play<'_> {
                 }
                 self.judge(reply, &expect)
             }
-            Step::Retry {
-                device,
-                what,
-                expect,
-            } => {
+            Step::Retry { device, what, expect } => {
                 let command = json!({"cmd": "retry", "op_id": self.captures[&what]});
                 self.tell(&device, command, &expect)
             }
-            Step::Import {
-                device,
-                vehicle,
-                file,
-                timezone,
-                currency,
-                expect,
-            } => {
+            Step::Import { device, vehicle, file, timezone, currency, expect } => {
                 let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
                 let command = json!({
                     "cmd": "import", "file": root.join(file), "vehicle": self.stage.vehicle(&vehicle),
@@ -200,30 +149,19 @@ impl Play<'_> {
             Step::Status { device, expect } => {
                 self.tell(&device, json!({"cmd": "status"}), &expect)
             }
-            Step::Timeline {
-                device,
-                vehicle,
-                hidden,
-                expect,
-            } => {
+            Step::Timeline { device, vehicle, hidden, expect } => {
                 let vehicle = self.stage.vehicle(&vehicle);
                 let command = json!({"cmd": "timeline", "vehicle": vehicle, "hidden": hidden});
                 self.tell(&device, command, &expect)
             }
-            Step::Mileage {
-                device,
-                vehicle,
-                expect,
-            } => {
+            Step::Mileage { device, vehicle, expect } => {
                 let id = self.stage.vehicle(&vehicle);
                 let command = json!({"cmd": "vehicle", "vehicle": id});
                 self.tell(&device, command, &json!({ "miles": expect }))
             }
-            Step::Export {
-                device,
-                everything,
-                expect,
-            } => self.export(&device, everything, &expect),
+            Step::Export { device, everything, expect } => {
+                self.export(&device, everything, &expect)
+            }
             other => Err(format!("not a device's step: {other:?}")),
         }
     }
@@ -235,20 +173,14 @@ impl Play<'_> {
         user: Option<String>,
         expect: &Value,
     ) -> Seen {
-        let key = (
-            device.to_string(),
-            process.unwrap_or_else(|| device.to_string()),
-        );
+        let key = (device.to_string(), process.unwrap_or_else(|| device.to_string()));
         let user = user.unwrap_or_else(|| self.scenario.devices[device].user.clone());
         let command = json!({
             "cmd": "open", "directory": self.directory(device),
             "identity": self.stage.identity(&user), "now": self.now(),
         });
         let program = self.program;
-        let agent = self
-            .agents
-            .entry(key.clone())
-            .or_insert_with(|| Agent::start(program));
+        let agent = self.agents.entry(key.clone()).or_insert_with(|| Agent::start(program));
         let reply = agent.call(&command);
         if let Some(id) = reply["ok"]["device_id"].as_str() {
             let id: Uuid = id.parse().unwrap();
@@ -261,13 +193,8 @@ impl Play<'_> {
 
     fn export(&mut self, device: &str, everything: bool, expect: &Value) -> Seen {
         let reply = self.ask(device, json!({"cmd": "export", "everything": everything}))?;
-        let text = reply["ok"]["text"]
-            .as_str()
-            .ok_or(format!("no text: {reply}"))?;
-        let (lines, footer) = text
-            .trim_end()
-            .rsplit_once('\n')
-            .ok_or("fewer than two lines")?;
+        let text = reply["ok"]["text"].as_str().ok_or(format!("no text: {reply}"))?;
+        let (lines, footer) = text.trim_end().rsplit_once('\n').ok_or("fewer than two lines")?;
         let body = &text[..=lines.len()];
         let footer: Value = serde_json::from_str(footer).map_err(|error| error.to_string())?;
         let sha256 = Hash::of(body.as_bytes()).to_string();
@@ -286,20 +213,13 @@ impl Play<'_> {
         let op_id = match self.captures.get(name) {
             Some(id) => *id,
             None => {
-                let id = uuid_v7(
-                    self.now(),
-                    Uuid::new_v4().as_bytes()[..10].try_into().unwrap(),
-                );
+                let id = uuid_v7(self.now(), Uuid::new_v4().as_bytes()[..10].try_into().unwrap());
                 self.name(name, id);
                 id
             }
         };
         let at = event.remove("at").expect("an event has a time: \"at\"");
-        let at = at
-            .as_str()
-            .unwrap()
-            .parse::<chrono::DateTime<chrono::FixedOffset>>()
-            .unwrap();
+        let at = at.as_str().unwrap().parse::<chrono::DateTime<chrono::FixedOffset>>().unwrap();
         if let Some(what) = event.get("corrects").and_then(Value::as_str) {
             event.insert("corrects".into(), json!(self.captures[what]));
         }
@@ -318,10 +238,7 @@ impl Play<'_> {
 
     fn ask(&mut self, device: &str, mut command: Value) -> Result<Value, String> {
         command["now"] = json!(self.now());
-        let agent = self
-            .agents
-            .get_mut(&own(device))
-            .ok_or(format!("{device} does not run"))?;
+        let agent = self.agents.get_mut(&own(device)).ok_or(format!("{device} does not run"))?;
         Ok(agent.call(&command))
     }
 
@@ -349,10 +266,7 @@ impl Play<'_> {
 
     /// The files are the agent's own kind: it copies them.
     fn copy(&self, device: &str, to: &str) -> Seen {
-        assert!(
-            !self.agents.contains_key(&own(device)),
-            "{device} must not run"
-        );
+        assert!(!self.agents.contains_key(&own(device)), "{device} must not run");
         let (from, to) = (self.directory(device), self.directory(to));
         let mut agent = Agent::start(self.program);
         let reply = agent.call(&json!({"cmd": "copy", "from": from, "to": to}));
@@ -369,9 +283,7 @@ impl Play<'_> {
     }
 
     fn lead_gateways(&self) {
-        self.gateways
-            .values()
-            .for_each(|gateway| gateway.lead_to(&self.stage.url()));
+        self.gateways.values().for_each(|gateway| gateway.lead_to(&self.stage.url()));
     }
 
     fn gateway(&self, device: &str) -> &Gateway {
@@ -379,10 +291,7 @@ impl Play<'_> {
     }
 
     fn directory(&self, device: &str) -> PathBuf {
-        assert!(
-            self.scenario.devices.contains_key(device),
-            "there is no device {device}"
-        );
+        assert!(self.scenario.devices.contains_key(device), "there is no device {device}");
         let directory = self.folder.path().join(device);
         std::fs::create_dir_all(&directory).unwrap();
         directory
@@ -398,12 +307,7 @@ impl Play<'_> {
         for key in keys {
             let agent = self.agents.get_mut(&key).unwrap();
             let reply = agent.call(&json!({"cmd": "verify"}));
-            assert_eq!(
-                reply,
-                json!({"ok": {"broken": null}}),
-                "the chain of {}",
-                key.0
-            );
+            assert_eq!(reply, json!({"ok": {"broken": null}}), "the chain of {}", key.0);
         }
         self.stage.stop_server().await;
     }

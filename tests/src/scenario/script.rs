@@ -183,11 +183,7 @@ pub enum Step {
         expect: Value,
     },
     /// A vehicle's current mileage on the device.
-    Mileage {
-        device: String,
-        vehicle: String,
-        expect: Value,
-    },
+    Mileage { device: String, vehicle: String, expect: Value },
     /// The device's status.
     Status { device: String, expect: Value },
     /// The operations in the device's export.

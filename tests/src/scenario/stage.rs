@@ -29,22 +29,15 @@ impl Stage {
         let mut people = BTreeMap::new();
         for (name, user) in &scenario.users {
             let tenant_id = TenantId(tenant(&user.tenant));
-            let identity = Identity {
-                tenant_id,
-                user_id: UserId(Uuid::new_v4()),
-            };
+            let identity = Identity { tenant_id, user_id: UserId(Uuid::new_v4()) };
             people.insert(name.clone(), (identity, user.role));
         }
         let mut vehicles = BTreeMap::new();
         for (name, owned) in &scenario.vehicles {
             vehicles.insert(name.clone(), (tenant(&owned.tenant), Uuid::new_v4()));
         }
-        let mut stage = Self {
-            database: postgres.database().await,
-            server: None,
-            people,
-            vehicles,
-        };
+        let mut stage =
+            Self { database: postgres.database().await, server: None, people, vehicles };
         stage.furnish(&tenants).await;
         stage.start_server().await;
         stage
@@ -61,10 +54,7 @@ impl Stage {
             let insert =
                 "INSERT INTO profiles (tenant_id, id, full_name, role) VALUES ($1, $2, $3, $4)";
             let (tenant, user) = (identity.tenant_id.0, identity.user_id.0);
-            admin
-                .execute(insert, &[&tenant, &user, name, &role])
-                .await
-                .unwrap();
+            admin.execute(insert, &[&tenant, &user, name, &role]).await.unwrap();
         }
         for (name, (tenant, id)) in &self.vehicles {
             let insert = "INSERT INTO vehicles (tenant_id, id, nickname) VALUES ($1, $2, $3)";
@@ -89,9 +79,7 @@ impl Stage {
     /// Where the server is; an address where nobody listens while it is stopped.
     #[must_use]
     pub fn url(&self) -> String {
-        self.server
-            .as_ref()
-            .map_or_else(|| "http://127.0.0.1:9".into(), Running::url)
+        self.server.as_ref().map_or_else(|| "http://127.0.0.1:9".into(), Running::url)
     }
 
     /// Copies the database under a name.
@@ -132,11 +120,7 @@ impl Stage {
     pub async fn revoke(&self, device: Uuid) {
         let admin = self.database.admin().await;
         let update = "UPDATE devices SET revoked_at = now() WHERE id = $1";
-        assert_eq!(
-            admin.execute(update, &[&device]).await.unwrap(),
-            1,
-            "the device is known"
-        );
+        assert_eq!(admin.execute(update, &[&device]).await.unwrap(), 1, "the device is known");
     }
 
     /// Who a user is.
@@ -183,10 +167,7 @@ impl Stage {
     /// Names for the ids that exist from the beginning.
     #[must_use]
     pub fn names(&self) -> BTreeMap<String, String> {
-        let vehicles = self
-            .vehicles
-            .iter()
-            .map(|(name, (_, id))| (id.to_string(), name.clone()));
+        let vehicles = self.vehicles.iter().map(|(name, (_, id))| (id.to_string(), name.clone()));
         let people = self.people.iter();
         let people = people.map(|(name, (who, _))| (who.user_id.to_string(), name.clone()));
         vehicles.chain(people).collect()

@@ -30,14 +30,9 @@ impl World {
     pub fn invent(&mut self, index: usize) -> Capture {
         let vehicle = match self.dice.below(40) {
             0 => VehicleId(Uuid::from_u128(0xbad)),
-            _ => *self
-                .dice
-                .pick(&self.vehicles)
-                .unwrap_or(&VehicleId(Uuid::nil())),
+            _ => *self.dice.pick(&self.vehicles).unwrap_or(&VehicleId(Uuid::nil())),
         };
-        let kinds = [
-            "odometer", "odometer", "fuel", "damage", "expense", "sparkle",
-        ];
+        let kinds = ["odometer", "odometer", "fuel", "damage", "expense", "sparkle"];
         let kind = kinds[self.dice.index(kinds.len()).unwrap_or(0)];
         let age = match self.dice.below(4) {
             0 => self.dice.between(0, 48 * HOUR_MS),
@@ -66,9 +61,7 @@ impl World {
                 capture.miles = self.dice.permille(500).then_some((driven + slip).max(0));
             }
             "damage" => {
-                let _ = capture
-                    .payload
-                    .insert("description".into(), json!("a dent"));
+                let _ = capture.payload.insert("description".into(), json!("a dent"));
             }
             _ => capture.total_minor = Some(0),
         }
@@ -115,11 +108,7 @@ impl World {
         for capture in std::mem::take(&mut self.phones[index].unsure) {
             let Some(op) = capture.op_id else { continue };
             let kept = self.phones[index].held.contains(&op);
-            self.trace.count(if kept {
-                "in doubt, was kept"
-            } else {
-                "in doubt, was lost"
-            });
+            self.trace.count(if kept { "in doubt, was kept" } else { "in doubt, was lost" });
             self.capture(index, capture, How::New)?;
         }
         Ok(())
@@ -130,10 +119,7 @@ impl World {
     /// # Errors
     /// A violated invariant.
     pub fn reuse_id(&mut self, index: usize) -> Checked {
-        let others = self
-            .phones
-            .iter()
-            .flat_map(|phone| phone.held.iter().copied());
+        let others = self.phones.iter().flat_map(|phone| phone.held.iter().copied());
         let others: Vec<OpId> = others.collect();
         let Some(op) = self.dice.pick(&others).copied() else {
             return Ok(());
@@ -200,10 +186,7 @@ impl World {
                 self.ask(index)
             }
             Err(CaptureError::Store(error)) => {
-                if self
-                    .survived::<()>(index, Err(error.to_string()))?
-                    .is_none()
-                {
+                if self.survived::<()>(index, Err(error.to_string()))?.is_none() {
                     self.phones[index].in_doubt.push(op);
                 }
                 Ok(())
@@ -265,10 +248,7 @@ impl World {
             Ok(results) => results,
             Err(error) => {
                 let mut doubt: Vec<OpId> = captures.iter().filter_map(|c| c.op_id).collect();
-                if self
-                    .survived::<()>(index, Err(error.to_string()))?
-                    .is_none()
-                {
+                if self.survived::<()>(index, Err(error.to_string()))?.is_none() {
                     self.phones[index].in_doubt.append(&mut doubt);
                 }
                 return Ok(());
@@ -298,11 +278,7 @@ fn remembered(capture: &Capture, how: How) -> Fact {
         How::Instead(old) => Some(old),
         How::New => None,
     };
-    let marked = |word| {
-        notes
-            .as_ref()
-            .is_some_and(|notes: &String| notes.contains(word))
-    };
+    let marked = |word| notes.as_ref().is_some_and(|notes: &String| notes.contains(word));
     Fact {
         vehicle: capture.vehicle_id,
         miles: capture.miles,

@@ -197,12 +197,7 @@ impl World {
 
     /// The signal comes or goes.
     pub fn change_signal(&mut self, index: usize) {
-        let states = [
-            Partition::None,
-            Partition::None,
-            Partition::Both,
-            Partition::RepliesLost,
-        ];
+        let states = [Partition::None, Partition::None, Partition::Both, Partition::RepliesLost];
         self.phones[index].partition = states[self.dice.index(states.len()).unwrap_or(0)];
     }
 
@@ -224,11 +219,7 @@ impl World {
                     serde_json::json!({"kind": "novelty", "data": {"of": "a newer server"}});
                 let novelty = novelty.as_object().cloned().unwrap_or_default();
                 let dice = &mut self.server.dice;
-                let _ = self
-                    .server
-                    .tenant
-                    .log
-                    .append(ChangeKind::Other(novelty), dice);
+                let _ = self.server.tenant.log.append(ChangeKind::Other(novelty), dice);
             }
             _ => self.write_event(vehicle_id),
         }
@@ -244,19 +235,15 @@ impl World {
         let mut event = Event::new(id.into(), vehicle_id, "car_wash", self.now, day, "UTC");
         event.notes = Some("written by the web backend".into());
         let known: Vec<_> = self.server.tenant.events.values().map(|(_, r)| r).collect();
-        if let Some(corrected) = self
-            .dice
-            .pick(&known)
-            .filter(|_| id.as_bytes()[15].is_multiple_of(4))
+        if let Some(corrected) =
+            self.dice.pick(&known).filter(|_| id.as_bytes()[15].is_multiple_of(4))
         {
             event.vehicle_id = corrected.event.vehicle_id;
             event.corrects = Some(corrected.event.id);
             let first = self.ledger.first(corrected.event.id.into());
             self.ledger.contested.insert(first);
         }
-        self.server
-            .tenant
-            .write_event(event, self.now, &mut self.server.dice);
+        self.server.tenant.write_event(event, self.now, &mut self.server.dice);
     }
 
     fn write_garage(&mut self) {
@@ -275,9 +262,7 @@ impl World {
             _ => None,
         };
         vehicle.nickname = Some(format!("truck {}", self.dice.below(1_000)));
-        self.server
-            .tenant
-            .write_vehicle(vehicle, &mut self.server.dice);
+        self.server.tenant.write_vehicle(vehicle, &mut self.server.dice);
     }
 
     /// The server's backup runs.
@@ -292,10 +277,7 @@ impl World {
         if let Some((_, tenant)) = self.dice.pick(&self.backups) {
             let before = std::mem::replace(&mut self.server.tenant, tenant.clone());
             let after = &self.server.tenant.events;
-            let lost = before
-                .events
-                .into_keys()
-                .filter(|id| !after.contains_key(id));
+            let lost = before.events.into_keys().filter(|id| !after.contains_key(id));
             self.lost_by_server.extend(lost);
             self.restores += 1;
             self.trace.count("server restored");

@@ -41,10 +41,7 @@ impl Log {
     /// An empty log.
     #[must_use]
     pub fn new(dice: &mut Dice) -> Self {
-        Self {
-            epoch: dice.number(),
-            entries: Vec::new(),
-        }
+        Self { epoch: dice.number(), entries: Vec::new() }
     }
 
     /// Sequence of the newest change.
@@ -75,11 +72,7 @@ impl Log {
         let seq = self.head() + 1;
         let change = Change { seq, what };
         let raw = serde_json::value::to_raw_value(&change).expect("a change is JSON");
-        self.entries.push(Entry {
-            change,
-            raw: raw.into(),
-            tag: dice.number(),
-        });
+        self.entries.push(Entry { change, raw: raw.into(), tag: dice.number() });
         seq
     }
 
@@ -109,9 +102,7 @@ impl Log {
 
     fn tag(&self, seq: u64) -> u64 {
         let index = usize::try_from(seq).unwrap_or(usize::MAX).checked_sub(1);
-        index
-            .and_then(|index| self.entries.get(index))
-            .map_or(0, |entry| entry.tag)
+        index.and_then(|index| self.entries.get(index)).map_or(0, |entry| entry.tag)
     }
 }
 

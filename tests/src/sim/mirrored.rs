@@ -34,9 +34,7 @@ pub fn mirrored(phone: &Phone, tenant: &Tenant) -> Checked {
         if entry.hidden == counting.contains(&id) {
             let hidden = entry.hidden;
             let why = family(&entries, tenant, id);
-            return Err(format!(
-                "has {id} hidden: {hidden}, the server otherwise{why}"
-            ));
+            return Err(format!("has {id} hidden: {hidden}, the server otherwise{why}"));
         }
     }
     let device = phone.device.as_ref().ok_or("is off")?;

@@ -145,10 +145,7 @@ impl Network {
             self.put(at, Packet::Failure(who, id, FailureKind::Timeout));
             if dice.permille(300) {
                 // The reply comes after all, when nobody waits for it any more.
-                self.put(
-                    at + 1 + dice.between(0, 60_000),
-                    Packet::Reply(who, id, answer),
-                );
+                self.put(at + 1 + dice.between(0, 60_000), Packet::Reply(who, id, answer));
             }
             return;
         }
@@ -182,10 +179,7 @@ fn portal(dice: &mut Dice) -> Answer {
 /// Cuts the body short, or alters the digest's first digit so that the page no longer fits it.
 fn garble(answer: &mut Answer, dice: &mut Dice) {
     let mark = b"\"digest\":\"";
-    let place = answer
-        .body
-        .windows(mark.len())
-        .position(|bytes| bytes == mark);
+    let place = answer.body.windows(mark.len()).position(|bytes| bytes == mark);
     match place {
         Some(at) if dice.permille(500) => {
             let digit = &mut answer.body[at + mark.len()];

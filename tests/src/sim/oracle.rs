@@ -25,9 +25,7 @@ impl World {
         let mut held = self.phones[index].held.clone();
         held.retain(|op| there.contains(op) || !self.may_be_pruned(*op));
         if let Some(lost) = held.iter().find(|op| !there.contains(op)) {
-            return Err(format!(
-                "phone {index} lost the acknowledged capture {lost}"
-            ));
+            return Err(format!("phone {index} lost the acknowledged capture {lost}"));
         }
         let complete = held.len() == self.phones[index].held.len();
         if !complete {
@@ -64,18 +62,12 @@ impl World {
         let Body::Event(event) = &operation.body else {
             return Err(format!("{op} is no event"));
         };
-        let target = operation
-            .supersedes
-            .first()
-            .copied()
-            .or(event.corrects.map(OpId::from));
+        let target = operation.supersedes.first().copied().or(event.corrects.map(OpId::from));
         let phone = &mut self.phones[index];
         if !phone.in_doubt.contains(&op) {
             let target = target.filter(|target| phone.in_doubt.contains(target));
             let Some(target) = target.filter(|_| event.is_retraction()) else {
-                return Err(format!(
-                    "phone {index} holds {op}, which nobody captured there"
-                ));
+                return Err(format!("phone {index} holds {op}, which nobody captured there"));
             };
             self.ledger.add(
                 op,
@@ -114,19 +106,13 @@ impl World {
             }
             entries => entries?,
         };
-        let shown: BTreeMap<EventId, OpState> = entries
-            .iter()
-            .map(|entry| (entry.event_id, entry.state))
-            .collect();
+        let shown: BTreeMap<EventId, OpState> =
+            entries.iter().map(|entry| (entry.event_id, entry.state)).collect();
         if shown.len() != entries.len() {
             return Err(format!("phone {index} shows an event twice"));
         }
         let phone = &self.phones[index];
-        for op in phone
-            .held
-            .iter()
-            .filter(|op| !shown.contains_key(&(**op).into()))
-        {
+        for op in phone.held.iter().filter(|op| !shown.contains_key(&(**op).into())) {
             if self.must_be_shown(index, *op)? {
                 let why = phone.explain(*op);
                 return Err(format!("phone {index} does not show its own {op}{why}"));
@@ -168,11 +154,7 @@ impl World {
         let shown = shown.into_iter().filter_map(accepted).collect();
         let phone = &mut self.phones[index];
         phone.shown = shown;
-        if empty {
-            self.check_arrived(index)
-        } else {
-            Ok(())
-        }
+        if empty { self.check_arrived(index) } else { Ok(()) }
     }
 
     /// Whether a capture that is not on the screen should be: not when an amendment took its
@@ -183,30 +165,18 @@ impl World {
             return Ok(false);
         }
         let clock = self.phones[index].clock(self.now);
-        let device = self.phones[index]
-            .device
-            .as_ref()
-            .ok_or("the phone is off")?;
-        let stored = device
-            .operation(op, clock)
-            .map_err(|error| error.to_string())?;
+        let device = self.phones[index].device.as_ref().ok_or("the phone is off")?;
+        let stored = device.operation(op, clock).map_err(|error| error.to_string())?;
         Ok(stored.is_some() || !self.accepted.contains_key(&op))
     }
 
     /// `pending == 0` means that the server has it all (or had it, before it was restored).
     fn check_arrived(&self, index: usize) -> Checked {
         for op in &self.phones[index].held {
-            let fate = self
-                .server
-                .tenant
-                .operations
-                .get(op)
-                .map(|known| &known.fate);
+            let fate = self.server.tenant.operations.get(op).map(|known| &known.fate);
             let there = matches!(fate, Some(Fate::Accepted(_)));
-            let lost_by_server = self
-                .accepted
-                .get(op)
-                .is_some_and(|restores| *restores < self.restores);
+            let lost_by_server =
+                self.accepted.get(op).is_some_and(|restores| *restores < self.restores);
             if !there && !lost_by_server && !self.ledger.is_replaced(*op) {
                 return Err(format!(
                     "phone {index} has nothing pending, but the server lacks {op}: {fate:?}"
@@ -272,12 +242,7 @@ impl World {
     }
 
     fn check_settled(&self, op: OpId) -> Checked {
-        let fate = self
-            .server
-            .tenant
-            .operations
-            .get(&op)
-            .map(|known| &known.fate);
+        let fate = self.server.tenant.operations.get(&op).map(|known| &known.fate);
         let fact = self.ledger.fact(op);
         match fate {
             Some(Fate::Accepted(_)) => {}
@@ -286,9 +251,7 @@ impl World {
             other => {
                 let holders = self.phones.iter().filter(|phone| phone.held.contains(&op));
                 let why: String = holders.map(|phone| phone.explain(op)).collect();
-                return Err(format!(
-                    "{op} is held and not on the server: {other:?}{why}"
-                ));
+                return Err(format!("{op} is held and not on the server: {other:?}{why}"));
             }
         }
         if self.ledger.reused.contains(&op) {
@@ -329,10 +292,8 @@ impl World {
             if !alone || (discarded && family.len() > 2) {
                 continue;
             }
-            let count: Vec<&OpId> = family
-                .iter()
-                .filter(|op| counting.contains(&EventId::from(**op)))
-                .collect();
+            let count: Vec<&OpId> =
+                family.iter().filter(|op| counting.contains(&EventId::from(**op))).collect();
             let meant: Vec<&OpId> = if discarded { vec![] } else { vec![&last] };
             if count != meant {
                 return Err(format!("of {family:?} {count:?} count, {meant:?} should"));

@@ -101,9 +101,7 @@ impl World {
             return Ok(());
         };
         let entries = self.phones[index].timeline().unwrap_or_default();
-        let entry = entries
-            .iter()
-            .find(|entry| entry.event_id == EventId::from(op));
+        let entry = entries.iter().find(|entry| entry.event_id == EventId::from(op));
         let Some(vehicle) = entry.map(|entry| entry.vehicle_id) else {
             return Ok(());
         };
@@ -127,10 +125,7 @@ impl World {
     pub fn retry(&mut self, index: usize) -> Checked {
         let refused = self.pending_as(index, &[OpState::Rejected])?;
         let clock = self.phones[index].clock(self.now);
-        let Some((op, device)) = self
-            .dice
-            .pick(&refused)
-            .zip(self.phones[index].device.as_mut())
+        let Some((op, device)) = self.dice.pick(&refused).zip(self.phones[index].device.as_mut())
         else {
             return Ok(());
         };
@@ -152,9 +147,7 @@ impl World {
             return Ok(Vec::new());
         };
         let pending = device.pending(clock).map_err(|error| error.to_string())?;
-        let chosen = pending
-            .into_iter()
-            .filter(|item| states.contains(&item.state));
+        let chosen = pending.into_iter().filter(|item| states.contains(&item.state));
         Ok(chosen.map(|item| item.op_id).collect())
     }
 }

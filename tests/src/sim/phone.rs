@@ -165,10 +165,7 @@ impl Phone {
             iss: None,
             aud: None,
             role: None,
-            app_metadata: AppMetadata {
-                tenant_id: identity.tenant_id,
-                role,
-            },
+            app_metadata: AppMetadata { tenant_id: identity.tenant_id, role },
         };
         let json = serde_json::to_vec(&claims).unwrap_or_default();
         format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(json))
@@ -178,10 +175,7 @@ impl Phone {
     #[must_use]
     pub fn foreign_token(&self, until: Millis) -> String {
         let tenant_id = TenantId(Uuid::from_u128(0xdead));
-        let identity = Identity {
-            tenant_id,
-            ..self.identity
-        };
+        let identity = Identity { tenant_id, ..self.identity };
         Self::token(identity, self.role, until)
     }
 
@@ -219,9 +213,8 @@ impl Phone {
             let db = copy.connect(file)?;
             let mut statement = db.prepare(sql)?;
             let given = statement.parameter_count();
-            let mut rows = statement.query(rusqlite::params_from_iter(
-                [op.as_bytes()].iter().take(given),
-            ))?;
+            let mut rows =
+                statement.query(rusqlite::params_from_iter([op.as_bytes()].iter().take(given)))?;
             rows.next()?.map_or(Ok("none".into()), |row| row.get(0))
         };
         let operation = "SELECT printf('%s, seq %s, awaits %s, retry at %s', state, seq,
@@ -244,11 +237,8 @@ impl Phone {
     /// What the device says, or that it is off.
     pub fn timeline(&self) -> Result<Vec<TimelineEntry>, String> {
         let device = self.device.as_ref().ok_or("the phone is off")?;
-        let mut query = TimelineQuery {
-            limit: 40,
-            include_hidden: true,
-            ..TimelineQuery::default()
-        };
+        let mut query =
+            TimelineQuery { limit: 40, include_hidden: true, ..TimelineQuery::default() };
         let mut entries = Vec::new();
         loop {
             let page = device.timeline(&query).map_err(|error| error.to_string())?;

@@ -76,10 +76,7 @@ impl World {
             world.vehicles.push(id);
             let vehicle = serde_json::json!({"id": id, "nickname": format!("truck {number}")});
             if let Ok(vehicle) = serde_json::from_value::<Vehicle>(vehicle) {
-                world
-                    .server
-                    .tenant
-                    .write_vehicle(vehicle, &mut world.server.dice);
+                world.server.tenant.write_vehicle(vehicle, &mut world.server.dice);
             }
         }
         for _ in 0..=world.dice.below(3) {
@@ -265,10 +262,7 @@ impl World {
     /// Everything heals; people see to what was refused; then there must be quiet, soon.
     fn find_peace(&mut self) -> Checked {
         let reverses_pushes = self.server.ailments.reverses_pushes;
-        self.server.ailments = Ailments {
-            reverses_pushes,
-            ..Ailments::default()
-        };
+        self.server.ailments = Ailments { reverses_pushes, ..Ailments::default() };
         let deleted: Vec<Vehicle> = self.server.tenant.vehicles.values().cloned().collect();
         for mut vehicle in deleted {
             vehicle.deleted_at = None;
@@ -321,14 +315,9 @@ impl World {
             let status = device.status(clock).map_err(|error| error.to_string())?;
             let pending = device.pending(clock).map_err(|error| error.to_string())?;
             if !pending.is_empty() || status.seq != head || status.in_flight {
-                let states = pending
-                    .iter()
-                    .map(|item| (item.op_id, item.state, &item.reason));
+                let states = pending.iter().map(|item| (item.op_id, item.state, &item.reason));
                 let states: Vec<_> = states.collect();
-                let why: String = pending
-                    .iter()
-                    .map(|item| phone.explain(item.op_id))
-                    .collect();
+                let why: String = pending.iter().map(|item| phone.explain(item.op_id)).collect();
                 unrest += &format!("phone {index}: head {head}, {status:?}, {states:?}{why}\n");
             }
         }

@@ -162,10 +162,7 @@ impl Server {
                 self.judge(&pusher, sealed, forked)
             };
             forked |= matches!(outcome, Outcome::Forked { .. });
-            outcomes.push(OpOutcome {
-                op_id: Some(sealed.op_id),
-                outcome,
-            });
+            outcomes.push(OpOutcome { op_id: Some(sealed.op_id), outcome });
         }
         if self.ailments.reverses_pushes {
             outcomes.reverse();
@@ -187,9 +184,7 @@ impl Server {
             && operation.incarnation == pusher.incarnation
             && !self.tenant.operations.contains_key(&operation.op_id)
         {
-            return Outcome::Forked {
-                at: operation.device_seq,
-            };
+            return Outcome::Forked { at: operation.device_seq };
         }
         let outcome = self.tenant.judge(pusher, sealed, &mut self.dice);
         let judged = !matches!(outcome, Outcome::Forked { .. });
@@ -218,10 +213,8 @@ impl Server {
         let limit = asked.unwrap_or(limits::PULL_CHANGES_MAX).clamp(1, most);
         let page = self.tenant.log.after(after);
         let page = &page[..page.len().min(limit)];
-        let changes: Vec<Box<RawValue>> = page
-            .iter()
-            .map(|entry| RawValue::to_owned(&entry.raw))
-            .collect();
+        let changes: Vec<Box<RawValue>> =
+            page.iter().map(|entry| RawValue::to_owned(&entry.raw)).collect();
         let seq = page.last().map_or(after, |entry| entry.change.seq);
         Ok(json(&PullResponse {
             protocol: limits::PROTOCOL_VERSION,
@@ -238,9 +231,7 @@ impl Server {
 fn authenticate(call: &Call, now: Millis) -> Refused<(Identity, Role)> {
     let header = |name: &str| {
         let mut headers = call.headers.iter();
-        headers
-            .find(|(given, _)| given.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        headers.find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     };
     let token = header("authorization").and_then(|value| value.strip_prefix("Bearer "));
     let claims = token

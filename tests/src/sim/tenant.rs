@@ -86,8 +86,7 @@ impl Tenant {
     /// Another SQL client writes a vehicle's row.
     pub fn write_vehicle(&mut self, vehicle: Vehicle, dice: &mut Dice) {
         self.vehicles.insert(vehicle.id, vehicle.clone());
-        self.log
-            .append(ChangeKind::Vehicle(Box::new(vehicle)), dice);
+        self.log.append(ChangeKind::Vehicle(Box::new(vehicle)), dice);
     }
 
     /// Another SQL client writes a garage's row.
@@ -122,15 +121,11 @@ impl Tenant {
     /// The operations that the log says were accepted after a sequence.
     #[must_use]
     pub fn accepted_after(&self, seq: u64) -> BTreeSet<OpId> {
-        let named = self
-            .log
-            .after(seq)
-            .iter()
-            .filter_map(|entry| match &entry.change.what {
-                ChangeKind::Event(record) => record.op_id,
-                ChangeKind::Closed { by, .. } => Some(*by),
-                _ => None,
-            });
+        let named = self.log.after(seq).iter().filter_map(|entry| match &entry.change.what {
+            ChangeKind::Event(record) => record.op_id,
+            ChangeKind::Closed { by, .. } => Some(*by),
+            _ => None,
+        });
         let accepted = |op: &OpId| {
             let known = self.operations.get(op);
             matches!(known.map(|known| &known.fate), Some(Fate::Accepted(_)))
@@ -156,35 +151,24 @@ impl Tenant {
             Ok(operation) => operation,
             Err(outcome) => return *outcome,
         };
-        let outcome = self
-            .decide(pusher, &operation, dice)
-            .unwrap_or_else(|refused| *refused);
+        let outcome = self.decide(pusher, &operation, dice).unwrap_or_else(|refused| *refused);
         let fate = match &outcome {
             Outcome::Accepted { seq, .. } => Fate::Accepted(*seq),
             Outcome::Waiting { .. } => Fate::Waiting,
             _ => Fate::Refused,
         };
         let hash = Some(sealed.hash);
-        self.operations
-            .insert(operation.op_id, Known { hash, fate });
-        let place = (
-            operation.device_id,
-            operation.incarnation,
-            operation.device_seq,
-        );
+        self.operations.insert(operation.op_id, Known { hash, fate });
+        let place = (operation.device_id, operation.incarnation, operation.device_seq);
         self.device_seqs.entry(place).or_insert(sealed.hash);
         outcome
     }
 
     /// Rules 1 to 3: whether it is to be judged at all.
     fn admit(&self, pusher: &Pusher, sealed: &SealedOperation) -> Refused<Operation> {
-        let operation = sealed
-            .open()
-            .map_err(|violations| Box::new(Outcome::Rejected(violations.into())))?;
-        let whose = Identity {
-            tenant_id: operation.tenant_id,
-            user_id: operation.user_id,
-        };
+        let operation =
+            sealed.open().map_err(|violations| Box::new(Outcome::Rejected(violations.into())))?;
+        let whose = Identity { tenant_id: operation.tenant_id, user_id: operation.user_id };
         if whose != pusher.identity {
             return refuse(code::WRONG_IDENTITY, None);
         }
@@ -206,11 +190,7 @@ impl Tenant {
                 (_, Fate::Refused | Fate::Waiting) => {}
             }
         }
-        let place = (
-            operation.device_id,
-            operation.incarnation,
-            operation.device_seq,
-        );
+        let place = (operation.device_id, operation.incarnation, operation.device_seq);
         let taken = self.device_seqs.get(&place);
         if operation.incarnation == pusher.incarnation
             && taken.is_some_and(|hash| *hash != sealed.hash)
@@ -271,10 +251,7 @@ impl Tenant {
             let neighbour = contradiction.neighbour();
             let message = contradiction.message(event.miles.unwrap_or_default());
             let rejection = Rejection::new(code::ODOMETER_OUT_OF_ORDER, message).field("miles");
-            Box::new(Outcome::Rejected(Rejection {
-                neighbour: Some(neighbour),
-                ..rejection
-            }))
+            Box::new(Outcome::Rejected(Rejection { neighbour: Some(neighbour), ..rejection }))
         })?;
         let seq = self.store(record, dice);
         Ok(Outcome::Accepted { seq, flags })
@@ -333,11 +310,7 @@ impl Tenant {
                 }
                 return Ok(id);
             }
-            match self
-                .operations
-                .get(&id.into())
-                .map(|known| known.fate.clone())
-            {
+            match self.operations.get(&id.into()).map(|known| known.fate.clone()) {
                 None | Some(Fate::Waiting) => {
                     return Err(Box::new(Outcome::Waiting { parent: id }));
                 }
@@ -356,9 +329,8 @@ impl Tenant {
         event: &Event,
         corrects: Option<EventId>,
     ) -> Refused<()> {
-        let captured_by = corrects
-            .and_then(|id| self.events.get(&id))
-            .and_then(|(_, parent)| parent.user_id);
+        let captured_by =
+            corrects.and_then(|id| self.events.get(&id)).and_then(|(_, parent)| parent.user_id);
         let anothers = captured_by != Some(pusher.identity.user_id);
         if event.is_retraction() && anothers && pusher.role < Role::Manager {
             return refuse(code::FORBIDDEN, None);

@@ -33,11 +33,7 @@ pub fn effective_events(events: &Events, vehicle: Option<VehicleId>) -> BTreeSet
         for member in &mut members {
             member.retracted = retracted.contains(&member.event_id);
         }
-        let first = Member {
-            event_id: root,
-            seq: 0,
-            retracted: retracted.contains(&root),
-        };
+        let first = Member { event_id: root, seq: 0, retracted: retracted.contains(&root) };
         members.retain(|member| member.event_id != root);
         counting.extend(effective(first, &members));
     }
@@ -80,9 +76,7 @@ pub fn judge(events: &Events, record: &EventRecord) -> Result<(), OutOfOrder> {
     let around = |reading: &Reading| {
         let place = then.partition_point(|other| other.order() < reading.order());
         let before = place.checked_sub(1).and_then(|place| then.get(place));
-        let same = then
-            .get(place)
-            .is_some_and(|other| other.event_id == reading.event_id);
+        let same = then.get(place).is_some_and(|other| other.event_id == reading.event_id);
         (before, then.get(place + usize::from(same)))
     };
     let absent = |from: &[Reading], id| from.iter().all(|other| other.event_id != id);

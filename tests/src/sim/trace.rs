@@ -17,11 +17,7 @@ impl Trace {
     /// Begins an account; keeps its lines when asked to.
     #[must_use]
     pub fn new(keep: bool) -> Self {
-        Self {
-            hash: 0xcbf2_9ce4_8422_2325,
-            tally: BTreeMap::new(),
-            lines: keep.then(Vec::new),
-        }
+        Self { hash: 0xcbf2_9ce4_8422_2325, tally: BTreeMap::new(), lines: keep.then(Vec::new) }
     }
 
     /// Adds a line.

@@ -136,13 +136,9 @@ impl World {
                 format!("{index} sends {} {body}", request.path)
             });
             let phone = &self.phones[index];
-            let who = Process {
-                phone: index,
-                boot: phone.boot,
-            };
+            let who = Process { phone: index, boot: phone.boot };
             let (id, partition) = (request.id, phone.partition);
-            self.network
-                .send(who, id, request.into(), partition, self.now, &mut self.dice);
+            self.network.send(who, id, request.into(), partition, self.now, &mut self.dice);
         }
     }
 
@@ -189,23 +185,16 @@ impl World {
     fn serve(&mut self, who: Process, id: RequestId, call: &Call) -> Checked {
         let head = self.server.tenant.log.head();
         let busy = self.network.weather.busy;
-        let answer = if self.dice.permille(busy) {
-            self.busy()
-        } else {
-            self.server.answer(call, self.now)
-        };
+        let answer =
+            if self.dice.permille(busy) { self.busy() } else { self.server.answer(call, self.now) };
         self.note(|| {
             let said = summary(&answer.body);
-            format!(
-                "served {} {} {} {said}",
-                who.phone, call.path, answer.status
-            )
+            format!("served {} {} {} {said}", who.phone, call.path, answer.status)
         });
         self.tally(&answer);
         self.account_for(head)?;
         let partition = self.phones[who.phone].partition;
-        self.network
-            .reply(who, id, answer, partition, self.now, &mut self.dice);
+        self.network.reply(who, id, answer, partition, self.now, &mut self.dice);
         self.check_arrivals()
     }
 
@@ -304,14 +293,9 @@ impl World {
             Err(OpenError::AlreadyOpen) => return Err(format!("phone {index} is locked out")),
             Err(error) => return Err(format!("phone {index} does not open: {error}")),
         }
-        let chain = self.phones[index]
-            .device
-            .as_ref()
-            .map(|device| device.verify());
+        let chain = self.phones[index].device.as_ref().map(|device| device.verify());
         if !matches!(chain, Some(Ok(Ok(())))) {
-            return Err(format!(
-                "the chain of phone {index} does not hold: {chain:?}"
-            ));
+            return Err(format!("the chain of phone {index} does not hold: {chain:?}"));
         }
         if self.weakness == Weakness::SkippedOverlay {
             self.sabotage_overlay(index)?;

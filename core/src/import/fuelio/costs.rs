@@ -16,35 +16,26 @@ const NO_REMINDER: &str = "2011-01-01";
 
 pub(super) fn cost(row: &Fields<'_>, context: &Context<'_>) -> Result<Outcome, String> {
     if row.get("istemplate").is_some_and(|flag| flag != "0") {
-        return Ok(Outcome::Skipped(
-            "a template, not something that happened".into(),
-        ));
+        return Ok(Outcome::Skipped("a template, not something that happened".into()));
     }
     if row.get("isincome").is_some_and(|flag| flag != "0") {
         return Ok(Outcome::Skipped("an income, not a cost".into()));
     }
     if is_reminder_alone(row) {
-        return Ok(Outcome::Skipped(
-            "a reminder, not something that happened".into(),
-        ));
+        return Ok(Outcome::Skipped("a reminder, not something that happened".into()));
     }
     let category = category(row, context);
     let kind = cost_type(&category, row, context);
     let name = match kind {
         CostType::Skip => {
-            return Ok(Outcome::Skipped(format!(
-                "category \"{category}\" is left out"
-            )));
+            return Ok(Outcome::Skipped(format!("category \"{category}\" is left out")));
         }
         CostType::Maintenance => "maintenance",
         CostType::Inspection => "inspection",
         CostType::Insurance | CostType::Registration => "document",
         CostType::Expense => "expense",
     };
-    let date = row
-        .get("date")
-        .or(row.get("data"))
-        .ok_or("the date is empty")?;
+    let date = row.get("date").or(row.get("data")).ok_or("the date is empty")?;
     let when = When::parse(date, context.date_pattern.as_deref())
         .ok_or(format!("\"{date}\" is not a date"))?;
     let mut event = context.event(name, &when);
@@ -61,22 +52,9 @@ pub(super) fn cost(row: &Fields<'_>, context: &Context<'_>) -> Result<Outcome, S
     if let Some(rest) = leftovers(row, HELD) {
         event.payload.insert("fuelio".into(), rest);
     }
-    let key = key(
-        &when,
-        &[
-            title,
-            odometer,
-            Some(amount),
-            row.get("costtypeid"),
-            row.get("uniqueid"),
-        ],
-    );
-    let parsed = Parsed {
-        event,
-        when,
-        key: format!("Costs\n{key}"),
-        remarks: Vec::new(),
-    };
+    let key =
+        key(&when, &[title, odometer, Some(amount), row.get("costtypeid"), row.get("uniqueid")]);
+    let parsed = Parsed { event, when, key: format!("Costs\n{key}"), remarks: Vec::new() };
     Ok(Outcome::Event(Box::new(parsed)))
 }
 
@@ -98,11 +76,7 @@ fn is_reminder_alone(row: &Fields<'_>) -> bool {
 /// The category's name, or its number where the file has no name for it.
 fn category(row: &Fields<'_>, context: &Context<'_>) -> String {
     let id = row.get("costtypeid").unwrap_or_default();
-    context
-        .cost_categories
-        .get(id)
-        .cloned()
-        .unwrap_or_else(|| id.to_string())
+    context.cost_categories.get(id).cloned().unwrap_or_else(|| id.to_string())
 }
 
 /// The person's choice, else what the category's name says, else what its number means in a file
@@ -115,15 +89,7 @@ fn cost_type(category: &str, row: &Fields<'_>, context: &Context<'_>) -> CostTyp
     }
     let name = category.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| name.contains(word));
-    if says(&[
-        "service",
-        "maintenance",
-        "repair",
-        "oil",
-        "tire",
-        "tyre",
-        "brake",
-    ]) {
+    if says(&["service", "maintenance", "repair", "oil", "tire", "tyre", "brake"]) {
         CostType::Maintenance
     } else if says(&["inspection", "technical", "emission", "smog"]) || name == "mot" {
         CostType::Inspection
@@ -162,12 +128,7 @@ fn describe(payload: &mut Payload, kind: CostType, title: Option<&str>, category
 /// The product's word for common work, else the person's own words.
 fn maintenance_kind(title: &str) -> String {
     let lower = title.to_lowercase();
-    let known = [
-        ("oil", "oil_change"),
-        ("tire", "tires"),
-        ("tyre", "tires"),
-        ("brake", "brakes"),
-    ];
+    let known = [("oil", "oil_change"), ("tire", "tires"), ("tyre", "tires"), ("brake", "brakes")];
     let word = known.iter().find(|(part, _)| lower.contains(part));
     word.map_or_else(|| title.to_string(), |(_, kind)| (*kind).to_string())
 }

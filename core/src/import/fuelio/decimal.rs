@@ -35,10 +35,7 @@ impl Decimal {
         let significant = digits.trim_start_matches('0').trim_end_matches('0');
         let trailing = digits.len() - digits.trim_end_matches('0').len();
         if significant.is_empty() {
-            return Some(Self {
-                mantissa: 0,
-                scale: 0,
-            });
+            return Some(Self { mantissa: 0, scale: 0 });
         }
         let mantissa: i128 = significant.parse().ok()?;
         let point = i64::try_from(fraction.len()).ok()?
@@ -51,10 +48,7 @@ impl Decimal {
         let mantissa = if negative { -mantissa } else { mantissa };
         let places = u32::try_from(point.unsigned_abs()).ok()?;
         if point >= 0 {
-            return Some(Self {
-                mantissa,
-                scale: places,
-            });
+            return Some(Self { mantissa, scale: places });
         }
         let mantissa = mantissa.checked_mul(10_i128.checked_pow(places)?)?;
         (mantissa.abs() < 10_i128.pow(DIGITS_MAX)).then_some(Self { mantissa, scale: 0 })
@@ -72,10 +66,8 @@ impl Decimal {
     /// `self × numerator / denominator` in units of `10^-decimals`, rounded once, half away from
     /// zero. `None` where it does not fit.
     pub(super) fn scaled(self, numerator: i128, denominator: i128, decimals: u32) -> Option<i64> {
-        let over = self
-            .mantissa
-            .checked_mul(numerator)?
-            .checked_mul(10_i128.checked_pow(decimals)?)?;
+        let over =
+            self.mantissa.checked_mul(numerator)?.checked_mul(10_i128.checked_pow(decimals)?)?;
         let under = denominator.checked_mul(10_i128.checked_pow(self.scale)?)?;
         let half = if over < 0 { -(under / 2) } else { under / 2 };
         i64::try_from(over.checked_add(half)?.checked_div(under)?).ok()
@@ -88,9 +80,7 @@ impl Decimal {
         {
             return Value::from(whole);
         }
-        self.normal_form()
-            .parse::<f64>()
-            .map_or(Value::Null, Value::from)
+        self.normal_form().parse::<f64>().map_or(Value::Null, Value::from)
     }
 
     /// One text for each number: `12.50` and `12,5` are both `125e-1`.

@@ -10,9 +10,8 @@ use super::when::When;
 use super::{Context, Outcome, Parsed, leftovers};
 
 /// Columns that the event itself holds, as written or beside what they were converted to.
-const HELD: &[&str] = &[
-    "data", "date", "odo", "odometer", "fuel", "price", "full", "missed", "city", "notes",
-];
+const HELD: &[&str] =
+    &["data", "date", "odo", "odometer", "fuel", "price", "full", "missed", "city", "notes"];
 /// The same, of a row whose position could be read.
 const HELD_WITH_POSITION: &[&str] = &[
     "data",
@@ -34,10 +33,7 @@ const HELD_WITH_POSITION: &[&str] = &[
 const MILLIPRICE_MAX: i64 = 1_000_000;
 
 pub(super) fn fuel(row: &Fields<'_>, context: &Context<'_>) -> Result<Outcome, String> {
-    let date = row
-        .get("data")
-        .or(row.get("date"))
-        .ok_or("the date is empty")?;
+    let date = row.get("data").or(row.get("date")).ok_or("the date is empty")?;
     let when = When::parse(date, context.date_pattern.as_deref())
         .ok_or(format!("\"{date}\" is not a date"))?;
     let mut event = context.event("fuel", &when);
@@ -59,9 +55,7 @@ pub(super) fn fuel(row: &Fields<'_>, context: &Context<'_>) -> Result<Outcome, S
             payload.insert(key.into(), Value::Bool(flag != "0"));
         }
     }
-    event.vendor = row
-        .get("stationid")
-        .and_then(|id| context.stations.get(id).cloned());
+    event.vendor = row.get("stationid").and_then(|id| context.stations.get(id).cloned());
     let texts = [
         ("grade", row.get("fueltype").and_then(grade)),
         ("station", event.vendor.clone()),
@@ -78,31 +72,16 @@ pub(super) fn fuel(row: &Fields<'_>, context: &Context<'_>) -> Result<Outcome, S
         Ok(fix) => event.fix = fix,
         Err(reason) => remarks.push(reason),
     }
-    let held = if remarks.is_empty() {
-        HELD_WITH_POSITION
-    } else {
-        HELD
-    };
+    let held = if remarks.is_empty() { HELD_WITH_POSITION } else { HELD };
     if let Some(rest) = leftovers(row, held) {
         payload.insert("fuelio".into(), rest);
     }
     event.payload = payload;
     let key = key(
         &when,
-        &[
-            odometer,
-            quantity,
-            row.get("price"),
-            row.get("tanknumber"),
-            row.get("uniqueid"),
-        ],
+        &[odometer, quantity, row.get("price"), row.get("tanknumber"), row.get("uniqueid")],
     );
-    Ok(Outcome::Event(Box::new(Parsed {
-        event,
-        when,
-        key: format!("Log\n{key}"),
-        remarks,
-    })))
+    Ok(Outcome::Event(Box::new(Parsed { event, when, key: format!("Log\n{key}"), remarks })))
 }
 
 /// What states the fact, in normal form: numbers without their trailing zeros.
@@ -133,36 +112,21 @@ fn set_quantity(
         return Ok(());
     }
     // A charge is kilowatt hours whatever the header says.
-    let electric = row
-        .get("fueltype")
-        .is_some_and(|code| code.len() == 3 && code.starts_with('6'));
-    let unit = if electric {
-        Some(Volume::Other("kwh".into()))
-    } else {
-        context.volume.clone()
-    };
+    let electric = row.get("fueltype").is_some_and(|code| code.len() == 3 && code.starts_with('6'));
+    let unit = if electric { Some(Volume::Other("kwh".into())) } else { context.volume.clone() };
     let unit = unit.ok_or("the file does not say in which unit the fuel is")?;
     if let Some(milligallons) = unit.milligallons(quantity) {
         payload.insert("gallons".into(), Value::from(milligallons as f64 / 1_000.0));
     }
     if unit != Volume::UsGallons || quantity.decimals() > 3 {
         payload.insert("original_quantity".into(), quantity.to_json());
-        payload.insert(
-            "original_quantity_unit".into(),
-            Value::String(unit.name().into()),
-        );
+        payload.insert("original_quantity_unit".into(), Value::String(unit.name().into()));
     }
-    let price = row
-        .get("volumeprice")
-        .and_then(Decimal::parse)
-        .filter(|price| !price.is_zero());
+    let price = row.get("volumeprice").and_then(Decimal::parse).filter(|price| !price.is_zero());
     if let Some(price) = price.and_then(|price| unit.milliprice_per_gallon(price))
         && (0..=MILLIPRICE_MAX).contains(&price)
     {
-        payload.insert(
-            "price_per_gallon".into(),
-            Value::from(price as f64 / 1_000.0),
-        );
+        payload.insert("price_per_gallon".into(), Value::from(price as f64 / 1_000.0));
     }
     Ok(())
 }
@@ -214,9 +178,8 @@ fn grade(code: &str) -> Option<String> {
         "DEF",
         "AdBlue",
     ];
-    const ETHANOL: [&str; 10] = [
-        "E5", "E10", "E22", "E50", "E85", "E93", "E100", "E70", "E27", "E15",
-    ];
+    const ETHANOL: [&str; 10] =
+        ["E5", "E10", "E22", "E50", "E85", "E93", "E100", "E70", "E27", "E15"];
     let code: usize = code.parse().ok()?;
     let (family, grades): (&str, &[&str]) = match code / 100 {
         1 => ("Gasoline", &GASOLINE),
@@ -228,8 +191,6 @@ fn grade(code: &str) -> Option<String> {
         7 => ("Flex", &[]),
         _ => return None,
     };
-    let grade = (code % 100)
-        .checked_sub(1)
-        .and_then(|index| grades.get(index));
+    let grade = (code % 100).checked_sub(1).and_then(|index| grades.get(index));
     Some(grade.map_or_else(|| family.to_string(), |grade| format!("{family} {grade}")))
 }

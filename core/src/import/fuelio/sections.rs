@@ -40,17 +40,12 @@ impl Column {
         let name = name.trim();
         let lower = name.to_lowercase();
         let (key, unit) = match lower.split_once('(') {
-            Some((key, rest)) => (
-                key.trim().to_string(),
-                Some(rest.trim_end_matches(')').trim().to_string()),
-            ),
+            Some((key, rest)) => {
+                (key.trim().to_string(), Some(rest.trim_end_matches(')').trim().to_string()))
+            }
             None => (lower, None),
         };
-        Self {
-            name: name.to_string(),
-            key,
-            unit: unit.filter(|unit| unit != "optional"),
-        }
+        Self { name: name.to_string(), key, unit: unit.filter(|unit| unit != "optional") }
     }
 }
 
@@ -61,24 +56,15 @@ impl Section {
 
     /// The unit in the name of a column.
     pub(super) fn unit(&self, key: &str) -> Option<String> {
-        self.columns
-            .iter()
-            .find(|column| column.key == key)?
-            .unit
-            .clone()
+        self.columns.iter().find(|column| column.key == key)?.unit.clone()
     }
 
     pub(super) fn fields<'a>(&'a self, values: &'a [String]) -> Fields<'a> {
-        Fields {
-            columns: &self.columns,
-            values,
-        }
+        Fields { columns: &self.columns, values }
     }
 
     pub(super) fn readable(&self) -> impl Iterator<Item = Fields<'_>> {
-        self.rows
-            .iter()
-            .filter_map(|row| Some(self.fields(row.fields.as_deref().ok()?)))
+        self.rows.iter().filter_map(|row| Some(self.fields(row.fields.as_deref().ok()?)))
     }
 
     pub(super) fn first(&self) -> Option<Fields<'_>> {
@@ -119,10 +105,7 @@ fn windows_1252(byte: u8) -> char {
         'ž', 'Ÿ',
     ];
     match byte {
-        0x80..=0x9f => FROM_80_TO_9F
-            .get(usize::from(byte - 0x80))
-            .copied()
-            .unwrap_or('\u{fffd}'),
+        0x80..=0x9f => FROM_80_TO_9F.get(usize::from(byte - 0x80)).copied().unwrap_or('\u{fffd}'),
         _ => char::from(byte),
     }
 }
@@ -138,11 +121,7 @@ pub(super) fn split(text: &str) -> Vec<Section> {
         if line.trim().is_empty() {
             at += 1;
         } else if let Some(name) = section_name(line, separator) {
-            sections.push(Section {
-                name,
-                rows: Vec::new(),
-                columns: Vec::new(),
-            });
+            sections.push(Section { name, rows: Vec::new(), columns: Vec::new() });
             at += 1;
         } else {
             let width = sections.last().map_or(0, |section| section.columns.len());
@@ -152,10 +131,7 @@ pub(super) fn split(text: &str) -> Vec<Section> {
                     Ok(header) if section.columns.is_empty() => {
                         section.columns = header.iter().map(|name| Column::named(name)).collect();
                     }
-                    fields => section.rows.push(Row {
-                        line: at as u64 + 1,
-                        fields,
-                    }),
+                    fields => section.rows.push(Row { line: at as u64 + 1, fields }),
                 }
             }
             at += taken;
@@ -172,21 +148,12 @@ fn separator(lines: &[&str]) -> u8 {
         .find(|line| !line.trim().is_empty() && !line.contains("##"));
     let count =
         |sign: u8| header.map_or(0, |line| line.bytes().filter(|byte| *byte == sign).count());
-    [b',', b';', b'\t']
-        .into_iter()
-        .rev()
-        .max_by_key(|sign| count(*sign))
-        .unwrap_or(b',')
+    [b',', b';', b'\t'].into_iter().rev().max_by_key(|sign| count(*sign)).unwrap_or(b',')
 }
 
 /// The name in `"## Log"`, also unquoted or with empty fields after it.
 fn section_name(line: &str, separator: u8) -> Option<String> {
-    let bare = line
-        .trim()
-        .trim_end_matches(char::from(separator))
-        .trim()
-        .trim_matches('"')
-        .trim();
+    let bare = line.trim().trim_end_matches(char::from(separator)).trim().trim_matches('"').trim();
     let name = bare.strip_prefix("##")?.trim();
     (!name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == ' '))
         .then(|| name.to_string())
@@ -230,10 +197,7 @@ fn record(lines: &[&str], separator: u8, width: usize) -> (Result<Vec<String>, S
         return (Err("a quote is opened and never closed".into()), 1);
     }
     if fields.len() > width {
-        let message = format!(
-            "{} fields where the table has {width} columns",
-            fields.len()
-        );
+        let message = format!("{} fields where the table has {width} columns", fields.len());
         return (Err(message), taken);
     }
     (Ok(fields), taken)
@@ -251,9 +215,7 @@ fn parse(record: &str, separator: u8) -> Vec<String> {
         .delimiter(separator)
         .from_reader(record.as_bytes());
     let fields = reader.records().next().and_then(Result::ok);
-    fields.map_or_else(Vec::new, |fields| {
-        fields.iter().map(str::to_string).collect()
-    })
+    fields.map_or_else(Vec::new, |fields| fields.iter().map(str::to_string).collect())
 }
 
 #[cfg(test)]
@@ -270,10 +232,7 @@ mod tests {
     fn a_note_over_two_lines_is_one_row() {
         let rows =
             rows("\"## Log\"\n\"a\",\"b\"\n\"1\",\"two\nlines, \"\"quoted\"\"\"\n\n\"3\",\"4\"\n");
-        assert_eq!(
-            rows[0],
-            (3, Ok(vec!["1".into(), "two\nlines, \"quoted\"".into()]))
-        );
+        assert_eq!(rows[0], (3, Ok(vec!["1".into(), "two\nlines, \"quoted\"".into()])));
         assert_eq!(rows[1], (6, Ok(vec!["3".into(), "4".into()])));
     }
 
@@ -281,11 +240,8 @@ mod tests {
     fn an_unclosed_quote_spoils_its_own_row_alone() {
         let text = "## Log\na,b,c\n\"1\",\"2,3\n\"4\",\"5\",\"6\"\n\"7\",\"x\ny\",\"8\"\n";
         let rows = rows(text);
-        let good: Vec<u64> = rows
-            .iter()
-            .filter(|(_, row)| row.is_ok())
-            .map(|(line, _)| *line)
-            .collect();
+        let good: Vec<u64> =
+            rows.iter().filter(|(_, row)| row.is_ok()).map(|(line, _)| *line).collect();
         assert_eq!(good, [4, 5]);
         assert!(rows[0].1.is_err());
     }
@@ -295,10 +251,7 @@ mod tests {
         let sections = split("\"## Log\";;\r\n\"Odo (km)\";\"Note\";\r\n\"1,5\";\"a\";\r\n");
         assert_eq!(sections[0].unit("odo").as_deref(), Some("km"));
         let fields = sections[0].first().unwrap();
-        assert_eq!(
-            (fields.get("odo"), fields.get("note")),
-            (Some("1,5"), Some("a"))
-        );
+        assert_eq!((fields.get("odo"), fields.get("note")), (Some("1,5"), Some("a")));
     }
 
     #[test]

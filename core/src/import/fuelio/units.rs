@@ -138,24 +138,12 @@ mod tests {
         assert_eq!(Distance::Kilometres.miles(decimal("1.609344")), Some(1));
         assert_eq!(Distance::Kilometres.miles(decimal("100000")), Some(62_137));
         assert_eq!(Distance::Miles.miles(decimal("72000.5")), Some(72_001));
-        assert_eq!(
-            Volume::Litres.milligallons(decimal("3.785411784")),
-            Some(1_000)
-        );
+        assert_eq!(Volume::Litres.milligallons(decimal("3.785411784")), Some(1_000));
         assert_eq!(Volume::Litres.milligallons(decimal("33.04")), Some(8_728));
         assert_eq!(Volume::UkGallons.milligallons(decimal("10")), Some(12_009));
-        assert_eq!(
-            Volume::UsGallons.milligallons(decimal("11.8")),
-            Some(11_800)
-        );
-        assert_eq!(
-            Volume::Litres.milliprice_per_gallon(decimal("1.54")),
-            Some(5_830)
-        );
-        assert_eq!(
-            Volume::Other("kwh".into()).milligallons(decimal("40")),
-            None
-        );
+        assert_eq!(Volume::UsGallons.milligallons(decimal("11.8")), Some(11_800));
+        assert_eq!(Volume::Litres.milliprice_per_gallon(decimal("1.54")), Some(5_830));
+        assert_eq!(Volume::Other("kwh".into()).milligallons(decimal("40")), None);
     }
 
     #[test]

@@ -24,10 +24,7 @@ pub struct Zone<'a> {
 pub fn offsets_of<Tz: TimeZone>(
     zone: Tz,
 ) -> impl Fn(&NaiveDateTime) -> MappedLocalTime<FixedOffset> {
-    move |local| {
-        zone.offset_from_local_datetime(local)
-            .map(|offset| offset.fix())
-    }
+    move |local| zone.offset_from_local_datetime(local).map(|offset| offset.fix())
 }
 
 impl Zone<'_> {
@@ -42,12 +39,7 @@ impl Zone<'_> {
             }
         };
         let seconds = i64::from(offset.local_minus_utc());
-        Some(
-            local
-                .and_utc()
-                .timestamp_millis()
-                .saturating_sub(seconds * 1_000),
-        )
+        Some(local.and_utc().timestamp_millis().saturating_sub(seconds * 1_000))
     }
 }
 
@@ -78,11 +70,9 @@ impl When {
     /// Reads `2024-03-10 16:01`, seconds or no time at all, or the file's own order of the day.
     pub(super) fn parse(text: &str, pattern: Option<&str>) -> Option<Self> {
         for day in ["%Y-%m-%d", "%Y/%m/%d"].into_iter().chain(pattern) {
-            for form in [
-                format!("{day} %H:%M"),
-                format!("{day} %H:%M:%S"),
-                format!("{day}T%H:%M:%S"),
-            ] {
+            for form in
+                [format!("{day} %H:%M"), format!("{day} %H:%M:%S"), format!("{day}T%H:%M:%S")]
+            {
                 if let Ok(local) = NaiveDateTime::parse_from_str(text, &form) {
                     return Some(Self::Timed(local));
                 }
@@ -104,19 +94,11 @@ pub(super) fn pattern(java: &str) -> Option<String> {
     if !parts.iter().all(|part| day.matches(part).count() == 1) {
         return None;
     }
-    let pattern = day
-        .replace("yyyy", "\u{1}")
-        .replace("MM", "\u{2}")
-        .replace("dd", "\u{3}");
+    let pattern = day.replace("yyyy", "\u{1}").replace("MM", "\u{2}").replace("dd", "\u{3}");
     if pattern.chars().any(|c| c.is_alphanumeric() || c == '%') {
         return None;
     }
-    Some(
-        pattern
-            .replace('\u{1}', "%Y")
-            .replace('\u{2}', "%m")
-            .replace('\u{3}', "%d"),
-    )
+    Some(pattern.replace('\u{1}', "%Y").replace('\u{2}', "%m").replace('\u{3}', "%d"))
 }
 
 /// Moves rows dated by their day alone to a time of that day at which their odometer reading fits
@@ -135,18 +117,10 @@ pub(super) fn place_timeless(rows: &mut [(u64, Parsed)]) {
             continue;
         };
         let start = timed.partition_point(|(local, _)| local.date() < noon.date());
-        let of_day = timed[start..]
-            .iter()
-            .take_while(|(local, _)| local.date() == noon.date());
-        let earliest = of_day
-            .clone()
-            .filter(|(_, other)| *other < miles)
-            .map(|(local, _)| *local)
-            .max();
-        let latest = of_day
-            .filter(|(_, other)| *other > miles)
-            .map(|(local, _)| *local)
-            .min();
+        let of_day = timed[start..].iter().take_while(|(local, _)| local.date() == noon.date());
+        let earliest =
+            of_day.clone().filter(|(_, other)| *other < miles).map(|(local, _)| *local).max();
+        let latest = of_day.filter(|(_, other)| *other > miles).map(|(local, _)| *local).min();
         let after = earliest.map_or(noon, |earliest| noon.max(earliest));
         row.when = When::Day(latest.map_or(after, |latest| after.min(latest)));
     }
