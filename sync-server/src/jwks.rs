@@ -174,7 +174,6 @@ fn key(value: serde_json::Value) -> Option<Key> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use std::fs;
 
