@@ -285,12 +285,15 @@ async fn a_lost_listening_connection_is_made_up_for() {
     let mut device = Sender::new(&server, tenant, Role::Technician);
     let mut stream = events(&device).await.bytes_stream();
     assert_eq!(poke(&mut stream).await, 1);
+    // Whoever passes on a commit listens.
+    assert_eq!(accepted(&device.send(damage(vehicle, 1)).await), 2);
+    assert_eq!(poke(&mut stream).await, 2);
     let admin = database.admin().await;
     let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                WHERE datname = current_database() AND query LIKE 'LISTEN%'";
     assert_eq!(count(&admin, cut).await, 1);
-    assert_eq!(accepted(&device.send(damage(vehicle, 1)).await), 2);
-    assert_eq!(poke(&mut stream).await, 2, "sent by whoever listens, or made up for afterwards");
+    assert_eq!(accepted(&device.send(damage(vehicle, 2)).await), 3);
+    assert_eq!(poke(&mut stream).await, 3, "sent by whoever listens, or made up for afterwards");
     server.stop().await;
 }
 
