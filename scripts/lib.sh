@@ -9,4 +9,9 @@ WASM_BINDGEN=$(awk '/^name = "wasm-bindgen"$/ { getline; gsub(/[^0-9.]/, ""); pr
 export PATH="$CACHE/wasm-bindgen-$WASM_BINDGEN/bin:$CACHE/cargo-deny/bin:$HOME/.cargo/bin:$PATH"
 
 # PostgreSQL's own directory: Debian keeps initdb and postgres out of PATH.
-pg_bin() { dirname "$({ command -v initdb || ls -v /usr/lib/postgresql/*/bin/initdb 2>/dev/null; } | tail -n 1)"; }
+# A link to initdb elsewhere is followed: the other programs lie beside the real one.
+pg_bin() {
+  local initdb
+  initdb=$({ command -v initdb || ls -v /usr/lib/postgresql/*/bin/initdb 2>/dev/null || true; } | tail -n 1)
+  dirname "$(readlink -f "$initdb" || echo "$initdb")"
+}
