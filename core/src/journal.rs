@@ -264,7 +264,8 @@ const PRUNE_OPERATIONS_MAX: i64 = 500;
 /// Takes out the oldest operations that the server confirmed longer ago than the retention, up to
 /// the first that is not, and leaves a checkpoint. Both times are the server's: a device clock
 /// that jumps by years prunes nothing. Only what the mirror has seen in the server's log up to
-/// `mirror_seq` goes: a server may have been restored while this device was away.
+/// `mirror_seq` goes: a server may have been restored while this device was away. The newest
+/// operation stays, for its place numbers the next one's.
 pub(crate) fn prune(
     conn: &Connection,
     server_time: Millis,
@@ -277,7 +278,7 @@ pub(crate) fn prune(
         .prepare_cached(
             "SELECT max(pos) FROM (
                SELECT pos FROM operations
-               WHERE pos < coalesce(
+               WHERE pos < (SELECT max(pos) FROM operations) AND pos < coalesce(
                  (SELECT min(pos) FROM operations
                   WHERE NOT (state IN ('accepted', 'superseded')
                              AND coalesce(settled_at, 9e18) < ?1
@@ -346,3 +347,6 @@ pub(crate) fn offer_again(conn: &Connection, op_id: OpId) -> rusqlite::Result<()
     .execute([blob(&op_id.0)])
     .map(drop)
 }
+
+#[cfg(test)]
+mod tests;

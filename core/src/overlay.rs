@@ -304,14 +304,7 @@ fn is_from_server(conn: &Connection, event: EventId, generation: i64) -> Result<
 
 /// Removes an overlaid row; one that the server has told of stays.
 pub(crate) fn take_out(conn: &Connection, op_id: OpId) -> Result<(), StoreError> {
-    let root = conn
-        .prepare_cached("DELETE FROM events WHERE event_id = ?1 AND own = 1 RETURNING root")?
-        .query_row([blob(&op_id.0)], |row| crate::ids::read_id_opt(row, 0))
-        .optional()?;
-    match root.flatten() {
-        Some(root) => mirror::refresh_family(conn, EventId(root)),
-        None => Ok(()),
-    }
+    mirror::remove_own(conn, op_id.into())
 }
 
 /// Own operations that the server had accepted at a sequence that the mirror has passed, without

@@ -184,23 +184,9 @@ pub fn put_event(
         None => None,
     };
     let id = record.event.id;
-    let root_before = match corrects {
-        Some(_) => family::root_of(conn, id)?,
-        None => id,
-    };
+    let before = family::place(conn, id)?;
     insert_event(conn, &record, data, standing, generation, corrects, root)?;
-    match root {
-        Some(root) => {
-            family::adopt(conn, id, root)?;
-            family::refresh(conn, root)?;
-            if root_before != id && root_before != root {
-                // It leaves a family that knew it by an event which is no more.
-                family::refresh(conn, root_before)?;
-            }
-        }
-        // It may itself be what others, overlaid before it arrived, already correct.
-        None => family::refresh_if_any(conn, id)?,
-    }
+    family::moved(conn, id, &before, root)?;
     Ok(record.event.vehicle_id)
 }
 
@@ -232,7 +218,8 @@ fn insert_event(
         standing.own,
         blob_opt(corrects.map(|id| id.0)),
         blob_opt(root.map(|id| id.0)),
-        kind == registry::RETRACTION,
+        // As a family of its own; a refused one stays visible.
+        kind == registry::RETRACTION && standing.state != "rejected",
         generation,
         data,
     ])?;
@@ -341,13 +328,11 @@ pub fn begin_rebuild(conn: &Connection, generation: i64) -> Result<(), StoreErro
 /// # Errors
 /// [`StoreError`] as SQLite reports it.
 pub fn finish_rebuild(conn: &Connection) -> Result<(), StoreError> {
-    // Families as they are before rows go: one that loses its last correction must show its root.
-    let families = family::roots(conn)?;
+    family::remove_untold(conn)?;
     conn.execute_batch(
-        "DELETE FROM events WHERE own = 0 AND generation <> (SELECT generation FROM mirror);
-         DELETE FROM vehicles WHERE generation <> (SELECT generation FROM mirror);
+        "DELETE FROM vehicles WHERE generation <> (SELECT generation FROM mirror);
          DELETE FROM garages WHERE generation <> (SELECT generation FROM mirror);
          UPDATE mirror SET rebuilding = 0;",
     )?;
-    families.into_iter().try_for_each(|root| family::refresh(conn, root))
+    Ok(())
 }

@@ -1,5 +1,10 @@
 //! Families: an event, its corrections and their retractions, and which of them is shown.
 //! The rule itself is [`motomind_protocol::effective`].
+//!
+//! A family is named by its *root*: where a row's chain of `corrects` ends, at an event that
+//! corrects none or at one that is not there (yet, or any more). Rows come, change and go through
+//! [`super::put_event`] and [`remove`] alone, and both end in [`moved`], so that no row's root and
+//! no family's choice can lag behind.
 
 use motomind_protocol::effective::{Member, effective};
 use motomind_protocol::{EventId, registry};
@@ -17,32 +22,99 @@ pub(super) fn root_of(conn: &Connection, event: EventId) -> Result<EventId, Stor
     Ok(root.flatten().map_or(event, EventId))
 }
 
-/// Moves the family of a correction that has just arrived to the root that it names: its own
-/// corrections may have been overlaid before it.
-pub(super) fn adopt(conn: &Connection, event: EventId, root: EventId) -> Result<(), StoreError> {
-    conn.prepare_cached("UPDATE events SET root = ?2 WHERE root = ?1")?
-        .execute(params![blob(&event.0), blob(&root.0)])?;
+/// Where an event stood before its row came, changed or went.
+pub(super) struct Place {
+    /// As its row said; `None` without one.
+    root: Option<EventId>,
+    /// Others correct it and lead to no further event.
+    leads: bool,
+}
+
+/// Where an event stands now.
+pub(super) fn place(conn: &Connection, event: EventId) -> Result<Place, StoreError> {
+    let place = conn
+        .prepare_cached(
+            "SELECT (SELECT root FROM events WHERE event_id = ?1),
+                    EXISTS (SELECT 1 FROM events WHERE root = ?1)",
+        )?
+        .query_row([blob(&event.0)], |row| {
+            Ok(Place { root: read_id_opt(row, 0)?.map(EventId), leads: row.get(1)? })
+        })?;
+    Ok(place)
+}
+
+/// Settles the families of an event whose row has just come, changed or gone: the one that it
+/// leaves, with everything that corrects it, and the one that it joins. `root` is its new one;
+/// `None`: its own.
+pub(super) fn moved(
+    conn: &Connection,
+    event: EventId,
+    before: &Place,
+    root: Option<EventId>,
+) -> Result<(), StoreError> {
+    if before.root.is_none() && !before.leads && root.is_none() {
+        // It is alone, as nearly all are.
+        return Ok(());
+    }
+    let left = before.root.unwrap_or(event);
+    let joined = root.unwrap_or(event);
+    if left != joined {
+        carry(conn, event, left, joined)?;
+        if left != event {
+            refresh(conn, left)?;
+        }
+    }
+    refresh(conn, joined)
+}
+
+/// Takes what corrects an event, directly or through a chain, from one family to another.
+fn carry(conn: &Connection, event: EventId, from: EventId, to: EventId) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "WITH RECURSIVE followers (id) AS (
+           SELECT event_id FROM events WHERE root = ?2 AND corrects = ?1
+           UNION
+           SELECT e.event_id FROM events e JOIN followers f ON e.corrects = f.id
+           WHERE e.root = ?2)
+         UPDATE events SET root = ?3
+         WHERE event_id IN (SELECT id FROM followers) AND event_id <> ?1",
+    )?
+    .execute(params![blob(&event.0), blob(&from.0), blob(&to.0)])?;
     Ok(())
 }
 
-/// Settles the family of an event that has just arrived, if it has one.
-pub(super) fn refresh_if_any(conn: &Connection, root: EventId) -> Result<(), StoreError> {
-    let any: bool = conn
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM events WHERE root = ?1)")?
-        .query_row([blob(&root.0)], |row| row.get(0))?;
-    if any { refresh(conn, root) } else { Ok(()) }
+/// Removes a row.
+pub(super) fn remove(conn: &Connection, event: EventId) -> Result<(), StoreError> {
+    let before = place(conn, event)?;
+    let removed =
+        conn.prepare_cached("DELETE FROM events WHERE event_id = ?1")?.execute([blob(&event.0)])?;
+    match removed {
+        0 => Ok(()),
+        _ => moved(conn, event, &before, None),
+    }
 }
 
-/// The first event of every family that has more than one.
-pub(super) fn roots(conn: &Connection) -> Result<Vec<EventId>, StoreError> {
-    let mut statement =
-        conn.prepare_cached("SELECT DISTINCT root FROM events WHERE root IS NOT NULL")?;
-    let mut rows = statement.query([])?;
-    let mut roots = Vec::new();
-    while let Some(row) = rows.next()? {
-        roots.push(EventId(read_id(row, 0)?));
-    }
-    Ok(roots)
+/// Removes the row of an operation of this device; one that the server has told of stays.
+pub(crate) fn remove_own(conn: &Connection, event: EventId) -> Result<(), StoreError> {
+    let own: Option<bool> = conn
+        .prepare_cached("SELECT own FROM events WHERE event_id = ?1")?
+        .query_row([blob(&event.0)], |row| row.get(0))
+        .optional()?;
+    if own == Some(true) { remove(conn, event) } else { Ok(()) }
+}
+
+/// Removes what the server told in an older generation and has not told again in this one.
+pub(super) fn remove_untold(conn: &Connection) -> Result<(), StoreError> {
+    const UNTOLD: &str = "own = 0 AND generation <> (SELECT generation FROM mirror)";
+    let of_families: Vec<EventId> = {
+        let mut statement = conn
+            .prepare(&format!("SELECT event_id FROM events WHERE root IS NOT NULL AND {UNTOLD}"))?;
+        let ids = statement.query_map([], |row| Ok(EventId(read_id(row, 0)?)))?;
+        ids.collect::<Result<_, _>>()?
+    };
+    of_families.into_iter().try_for_each(|event| remove(conn, event))?;
+    // What corrects nothing leaves no family: it may go unseen.
+    conn.execute(&format!("DELETE FROM events WHERE {UNTOLD}"), [])?;
+    Ok(())
 }
 
 struct Row {
@@ -54,7 +126,7 @@ struct Row {
 
 /// Decides which event of a family counts and hides the others. Refused operations take no part;
 /// they stay visible, marked.
-pub(crate) fn refresh(conn: &Connection, root: EventId) -> Result<(), StoreError> {
+fn refresh(conn: &Connection, root: EventId) -> Result<(), StoreError> {
     let mut rows = members(conn, root)?;
     let retracted: Vec<EventId> = rows
         .iter()
@@ -74,7 +146,8 @@ pub(crate) fn refresh(conn: &Connection, root: EventId) -> Result<(), StoreError
     let mut statement =
         conn.prepare_cached("UPDATE events SET hidden = ?2 WHERE event_id = ?1 AND hidden <> ?2")?;
     for row in &rows {
-        let shown = row.rejected || counts == Some(row.member.event_id);
+        let counts = counts == Some(row.member.event_id) && !row.retraction;
+        let shown = row.rejected || counts;
         statement.execute(params![blob(&row.member.event_id.0), !shown])?;
     }
     Ok(())
@@ -102,3 +175,6 @@ fn members(conn: &Connection, root: EventId) -> Result<Vec<Row>, StoreError> {
     }
     Ok(members)
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ mod family;
 mod query;
 
 pub use apply::{Applied, PageError, Standing, apply, begin_rebuild, finish_rebuild, put_event};
-pub(crate) use family::refresh as refresh_family;
+pub(crate) use family::remove_own;
 pub use query::{PageKey, TimelineEntry, TimelinePage, TimelineQuery, VehicleEntry};
 pub(crate) use query::{event, events_near, garages, reading_before, timeline, vehicle, vehicles};
 

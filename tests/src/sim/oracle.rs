@@ -40,12 +40,19 @@ impl World {
         if !held.iter().eq(rows.iter().map(|row| &row.sealed.op_id)) {
             return Err(format!("phone {index} holds its captures in another order"));
         }
-        if complete {
-            let chain = rows.iter().map(|row| &row.sealed);
-            verify_chain(Hash::ZERO, chain)
-                .map_err(|broken| format!("the chain of phone {index} breaks: {broken:?}"))?;
+        let pruned = self.phones[index]
+            .pruned_up_to()
+            .map_err(|error| format!("the checkpoint of phone {index} cannot be read: {error}"))?;
+        // The id of a pruned capture may have been used again: then all ids are there, and its
+        // first capture is not.
+        let reused = held.iter().any(|op| self.ledger.reused.contains(op));
+        if complete && !reused && pruned.is_some() {
+            return Err(format!("phone {index} has a checkpoint and lacks nothing"));
         }
-        Ok(())
+        let chain = rows.iter().map(|row| &row.sealed);
+        verify_chain(pruned.unwrap_or(Hash::ZERO), chain)
+            .map(drop)
+            .map_err(|broken| format!("the chain of phone {index} breaks: {broken:?}"))
     }
 
     /// Whether the server has confirmed an operation, or closed its id for an amendment or discard.

@@ -9,7 +9,7 @@ use motomind_protocol::{
     AppMetadata, Claims, EventId, Hash, Identity, Millis, OpId, Operation, Role, SealedOperation,
     TenantId,
 };
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 use uuid::Uuid;
 
 use super::network::Partition;
@@ -203,6 +203,20 @@ impl Phone {
             })
         })?;
         rows.collect()
+    }
+
+    /// The hash of the last operation that the journal has pruned, read past the device's code.
+    ///
+    /// # Errors
+    /// What SQLite says of a copy of the disk.
+    pub fn pruned_up_to(&self) -> rusqlite::Result<Option<Hash>> {
+        let copy = self.disk.clone_disk();
+        let db = copy.connect(JOURNAL)?;
+        if !has_operations(&db)? {
+            return Ok(None);
+        }
+        let newest = "SELECT hash FROM checkpoints ORDER BY pos DESC LIMIT 1";
+        db.query_row(newest, [], |row| Ok(Hash(row.get(0)?))).optional()
     }
 
     /// What the files say of an operation, for whoever reads about a violated invariant.
