@@ -110,14 +110,21 @@ impl Device {
         match stored.state {
             OpState::Superseded => Err(CaptureError::AlreadySuperseded),
             OpState::Accepted => {
-                capture.corrects = Some(op_id.into());
+                // What is captured anew in the place of a retraction corrects nothing that stands.
+                let anew = capture.kind != registry::RETRACTION && stored.is_a_retraction()?;
+                capture.corrects = (!anew).then(|| op_id.into());
                 self.record(capture, Vec::new(), clock.into())
             }
             _ => {
                 let mut replaced = journal::replaced_with(&self.conn, op_id)?;
-                if stored.state == OpState::Rejected && stored.is_a_retraction()? {
-                    // Giving up a refused retraction: what it was to take back is on the server,
-                    // or it would have stated nothing, and it stays.
+                let gives_up = capture.kind == registry::RETRACTION;
+                if stored.state == OpState::Rejected
+                    && stored.is_a_retraction()?
+                    && (gives_up || !stored.may_have_arrived())
+                {
+                    // A refused retraction: what it was to take back is on the server, or it
+                    // would have stated nothing. Given up, it leaves that alone; mended, it names
+                    // that as what it corrects.
                     replaced.truncate(1);
                 }
                 if capture.corrects.is_none() && capture.kind != registry::RETRACTION {

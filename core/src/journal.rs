@@ -55,6 +55,13 @@ impl Stored {
             && self.reason.as_ref().is_some_and(|reason| reason.code == code::OP_ID_REUSED)
     }
 
+    /// Whether the server may have accepted it, for all this device has been told: one that the
+    /// server failed on may have arrived before.
+    pub(crate) fn may_have_arrived(&self) -> bool {
+        let judged = |reason: &Rejection| reason.code != code::SERVER_FAULT;
+        self.state != OpState::Rejected || !self.reason.as_ref().is_some_and(judged)
+    }
+
     /// Whether it takes another event back.
     pub(crate) fn is_a_retraction(&self) -> Result<bool, StoreError> {
         Ok(self.operation()?.event().is_some_and(Event::is_retraction))

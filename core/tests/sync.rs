@@ -5,8 +5,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::NaiveDate;
-use motomind_core::protocol::wire::{OpOutcome, Outcome, PushResponse};
-use motomind_core::protocol::{Hash, Identity, OpId, OpState, TenantId, UserId, VehicleId, code};
+use motomind_core::protocol::wire::{OpOutcome, Outcome, PushResponse, Rejection};
+use motomind_core::protocol::{
+    Hash, Identity, OpId, OpState, Operation, TenantId, UserId, VehicleId, code,
+};
 use motomind_core::*;
 use serde_json::json;
 use tempfile::TempDir;
@@ -41,12 +43,16 @@ fn device(dir: &TempDir) -> Device {
     device
 }
 
-fn capture(device: &mut Device, miles: i64) -> OpId {
+fn reading(miles: i64) -> Capture {
     let day = NaiveDate::from_ymd_opt(2025, 10, 9).unwrap();
     let vehicle = VehicleId(Uuid::from_u128(77));
     let mut capture = Capture::new(vehicle, "odometer", NOW + miles, day, "America/Denver");
     capture.miles = Some(miles);
-    device.capture(capture, NOW).unwrap().op_id
+    capture
+}
+
+fn capture(device: &mut Device, miles: i64) -> OpId {
+    device.capture(reading(miles), NOW).unwrap().op_id
 }
 
 /// Starts whatever the device wants to send and returns the push.
@@ -184,6 +190,45 @@ fn one_poison_operation_ends_up_alone_and_the_others_flow() {
     assert_eq!(pending.iter().map(|item| item.op_id).collect::<Vec<_>>(), [poison]);
     assert_eq!(pending[0].reason.as_ref().unwrap().code, code::SERVER_FAULT);
     assert!(pending[0].retry_at.is_some_and(|at| at > NOW));
+}
+
+/// What is captured in the place of a discard names what it corrects where that is known to
+/// stand. A discard that the server failed on may have arrived: then only the server knows.
+#[test]
+fn what_takes_the_place_of_a_discard_names_only_what_is_sure() {
+    let failed = Rejection::new(code::SERVER_FAULT, "the server failed");
+    let refused = Rejection::new(code::FORBIDDEN, "not yours");
+    for (reason, sure) in [(failed, false), (refused, true)] {
+        let dir = TempDir::new().unwrap();
+        let mut device = device(&dir);
+        let first = capture(&mut device, 100);
+        // It arrives, and its reply is lost.
+        let lost = push(&mut device);
+        let discard = device.discard(first, "wrong truck", NOW).unwrap().op_id;
+        device.on_failure(lost.id, FailureKind::Network, NOW);
+        device.on_poke(NOW);
+        let request = push(&mut device);
+        answer(&mut device, &request, vec![(discard, Outcome::Rejected(reason))]);
+        let anew = device.amend(discard, reading(110), NOW).unwrap().op_id;
+        let request = push(&mut device);
+        let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+        let operation: Operation =
+            serde_json::from_str(body["operations"][0]["text"].as_str().unwrap()).unwrap();
+        assert_eq!(operation.op_id, anew);
+        let corrects = operation.event().unwrap().corrects.map(OpId::from);
+        match sure {
+            true => assert_eq!((operation.supersedes, corrects), (vec![discard], Some(first))),
+            false => assert_eq!((operation.supersedes, corrects), (vec![discard, first], None)),
+        }
+        // Accepted, it is what a discard takes the place of; a fact in that one's place is new.
+        answer(&mut device, &request, vec![(anew, Outcome::Accepted { seq: 5, flags: vec![] })]);
+        let discard = device.discard(anew, "after all", NOW).unwrap().op_id;
+        let request = push(&mut device);
+        answer(&mut device, &request, vec![(discard, Outcome::Accepted { seq: 6, flags: vec![] })]);
+        let last = device.amend(discard, reading(120), NOW).unwrap().op_id;
+        let event = device.operation(last, NOW).unwrap().unwrap().event.unwrap();
+        assert_eq!(event.corrects, None);
+    }
 }
 
 #[test]

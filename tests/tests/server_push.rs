@@ -340,6 +340,38 @@ async fn a_discard_retracts_what_arrived_and_closes_what_did_not() {
     server.stop().await;
 }
 
+/// A device amends a discard whose reply was lost: it names what it believes to be there still.
+#[tokio::test]
+async fn what_takes_the_place_of_an_accepted_retraction_stands_alone() {
+    stage!(database, server, tenant, vehicle);
+    let mut device = Sender::new(&server, tenant, Role::Technician);
+    let admin = database.admin().await;
+    for (miles, names_it) in [(500, false), (400, true)] {
+        let first = device.seal(reading(vehicle, 1, miles));
+        accepted(&device.outcome(first.clone()).await);
+        let discard = device.superseding(retraction(vehicle, first.op_id.0), &[first.op_id]);
+        accepted(&device.outcome(discard.clone()).await);
+        // Below the reading that was taken back: that one no longer counts.
+        let mut event = reading(vehicle, 2, miles - 50);
+        event.corrects = names_it.then_some(EventId(first.op_id.0));
+        let replaced = [discard.op_id, first.op_id];
+        let replaced = if names_it { &replaced[..1] } else { &replaced };
+        let anew = device.superseding(event, replaced);
+        accepted(&device.outcome(anew.clone()).await);
+        let (changes, _) = device.pull_all().await;
+        let told = &changes.last().unwrap()["data"];
+        assert_eq!((&told["op_id"], &told["corrects"]), (&json!(anew.op_id), &json!(null)));
+        let standing = "SELECT count(*) FROM active_events";
+        assert_eq!(count_as_tenant(&admin, tenant, standing).await, 1);
+
+        // It can be taken back in its turn.
+        let discard = device.superseding(retraction(vehicle, anew.op_id.0), &[anew.op_id]);
+        accepted(&device.outcome(discard).await);
+        assert_eq!(count_as_tenant(&admin, tenant, standing).await, 0);
+    }
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn closing_stands_even_if_the_amendment_is_refused() {
     stage!(database, server, tenant, vehicle);

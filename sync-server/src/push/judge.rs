@@ -156,6 +156,12 @@ pub(crate) fn superseded(operation: &Operation, known: &Known) -> Superseded {
     found
 }
 
+/// The rest of rule 5: a fact in the place of an accepted retraction stands alone; as a correction
+/// of it, in a family that was taken back, it would never count.
+pub(crate) fn states_anew(event: &Event, target: EventId, known: &Known) -> bool {
+    !event.is_retraction() && known.events.get(&target).is_some_and(|target| target.is_retraction)
+}
+
 /// Rule 6: the event that a correction names, where it does not name what it supersedes.
 ///
 /// # Errors

@@ -290,7 +290,8 @@ impl<'a> Sitting<'a> {
             return Ok(Verdict::NothingToRetract);
         }
         let corrects = match superseded.event {
-            Some(event) => Some(event),
+            Some(target) if judge::states_anew(event, target, &self.known) => None,
+            Some(target) => Some(target),
             None => match judge::named(operation, &self.known) {
                 Ok(named) => named,
                 Err(verdict) => return Ok(*verdict),

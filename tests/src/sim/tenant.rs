@@ -230,7 +230,10 @@ impl Tenant {
             return refuse(code::EVENT_ID_TAKEN, Some("id"));
         }
         self.close_all(operation, false, dice);
-        let corrects = target.or(operation.parent());
+        let corrects = match target {
+            Some(target) if !event.is_retraction() && self.takes_back(target) => None,
+            target => target.or(operation.parent()),
+        };
         let corrects = corrects.map(|id| self.resolve(id, event)).transpose()?;
         self.may_retract(pusher, event, corrects)?;
         let mut flags = Vec::new();
@@ -265,6 +268,10 @@ impl Tenant {
         };
         let target = operation.supersedes.iter().find(accepted);
         target.map(|op| EventId::from(*op))
+    }
+
+    fn takes_back(&self, id: EventId) -> bool {
+        self.events.get(&id).is_some_and(|(_, record)| record.event.is_retraction())
     }
 
     /// Closes every operation whose place this one takes and that was not accepted. What had not
