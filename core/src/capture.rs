@@ -253,6 +253,7 @@ impl Device {
             lane: event.vehicle_id.0,
             schema: limits::SCHEMA_VERSION,
             supersedes,
+            needs: Vec::new(),
             clock: self.clock_evidence(clock),
             prev_hash: self.head.hash,
             body: Body::Event(Box::new(event)),

@@ -27,6 +27,7 @@
 //!     lane: vehicle.0,
 //!     schema: limits::SCHEMA_VERSION,
 //!     supersedes: Vec::new(),
+//!     needs: Vec::new(),
 //!     clock: ClockEvidence { wall_ms: 1_700_000_000_000, ..Default::default() },
 //!     prev_hash: Hash::ZERO,
 //!     body: Body::Event(Box::new(event)),
@@ -50,6 +51,7 @@ pub mod limits;
 pub mod odometer;
 mod operation;
 mod record;
+pub mod records;
 pub mod registry;
 mod validate;
 mod violation;

@@ -48,7 +48,7 @@ pub const TEXT_CHARS_MAX: usize = 10_000;
 /// Short texts (vendor, station, one list entry), characters.
 pub const LINE_CHARS_MAX: usize = 500;
 
-/// `reason` of a correction or retraction, characters.
+/// `reason` of a correction, retraction or restoration, characters.
 pub const REASON_CHARS_MAX: usize = 1_000;
 
 /// The name of an event type, characters.
@@ -87,6 +87,21 @@ pub const PRICE_PER_GALLON_USUAL: (f64, f64) = (1.5, 10.0);
 
 /// Two events of one vehicle and type this close, with near-equal numbers, are probably one.
 pub const DUPLICATE_WINDOW_MS: i64 = 5 * 60 * 1000;
+
+/// A record's document with its history, bytes.
+pub const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
+
+/// One change of a document, bytes.
+pub const CHANGE_BYTES_MAX: usize = 128 * 1024;
+
+/// A JSON value in a record, bytes.
+pub const RECORD_JSON_BYTES_MAX: usize = 32 * 1024;
+
+/// How long a deleted record can be restored, days.
+pub const RESTORE_DAYS_MAX: i64 = 30;
+
+/// A day, milliseconds.
+pub const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// How long a device keeps operations that the server has accepted, unless the server asks for more.
 pub const RETENTION_DAYS_DEFAULT: u32 = 30;

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     DeviceId, Event, EventId, Incarnation, Millis, OpId, TenantId, UserId, Violation, code, limits,
+    records::RecordIntent,
 };
 
 /// A SHA-256, as 64 lower-case hexadecimal digits on the wire.
@@ -124,6 +125,10 @@ pub struct Operation {
     /// does not know them accepted. Any of them may have arrived.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub supersedes: Vec<OpId>,
+    /// Creations of the records that this operation concerns or refers to, as far as the device
+    /// does not know them accepted: it waits for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<OpId>,
     /// What the device knew of time.
     pub clock: ClockEvidence,
     /// Hash of the operation before it on this device; across incarnations, of the old head.
@@ -136,8 +141,10 @@ pub struct Operation {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Body {
-    /// A captured event, a correction or a retraction.
+    /// A captured event, a correction, a retraction or a restoration.
     Event(Box<Event>),
+    /// A change of a record.
+    Record(Box<RecordIntent>),
     /// A kind that a newer peer writes; kept and refused as `unsupported`.
     #[serde(untagged)]
     Other(Value),
@@ -187,7 +194,16 @@ impl Operation {
     pub fn event(&self) -> Option<&Event> {
         match &self.body {
             Body::Event(event) => Some(event),
-            Body::Other(_) => None,
+            Body::Record(_) | Body::Other(_) => None,
+        }
+    }
+
+    /// The intent, where the body is a change of a record.
+    #[must_use]
+    pub fn intent(&self) -> Option<&RecordIntent> {
+        match &self.body {
+            Body::Record(intent) => Some(intent),
+            Body::Event(_) | Body::Other(_) => None,
         }
     }
 
@@ -234,7 +250,13 @@ impl SealedOperation {
                 Some(Ok(_)) => {
                     one("body", code::MALFORMED, "a body is of one kind and has one key".into())
                 }
-                None => Ok(operation),
+                None => match value.get("record").map(RecordIntent::deserialize) {
+                    Some(Err(error)) => one("record", code::MALFORMED, error.to_string()),
+                    Some(Ok(_)) => {
+                        one("body", code::MALFORMED, "a body is of one kind and has one key".into())
+                    }
+                    None => Ok(operation),
+                },
             },
             Body::Event(ref event) if event.id != EventId::from(operation.op_id) => {
                 one("id", code::ID_MISMATCH, "an event's id is its operation's id".into())
@@ -242,7 +264,10 @@ impl SealedOperation {
             Body::Event(ref event) if event.vehicle_id.0 != operation.lane => {
                 one("lane", code::ID_MISMATCH, "an event's lane is its vehicle".into())
             }
-            Body::Event(_) => Ok(operation),
+            Body::Record(ref intent) if intent.record_id != operation.lane => {
+                one("lane", code::ID_MISMATCH, "the lane of a record's change is the record".into())
+            }
+            Body::Event(_) | Body::Record(_) => Ok(operation),
         }
     }
 }

@@ -6,6 +6,38 @@ use serde_json::{Map, Value};
 
 use crate::{DeviceId, Event, EventId, GarageId, Millis, OpId, UserId, VehicleId};
 
+impl Vehicle {
+    /// A vehicle of its record's fields.
+    ///
+    /// # Errors
+    /// As serde reports it, where a field does not have its form.
+    pub fn from_fields(
+        id: uuid::Uuid,
+        mut fields: Map<String, Value>,
+        deleted_at: Option<Millis>,
+    ) -> Result<Self, serde_json::Error> {
+        fields.insert("id".into(), Value::String(id.to_string()));
+        fields.insert("deleted_at".into(), deleted_at.map_or(Value::Null, Value::from));
+        serde_json::from_value(Value::Object(fields))
+    }
+}
+
+impl Garage {
+    /// A garage of its record's fields.
+    ///
+    /// # Errors
+    /// As serde reports it, where a field does not have its form.
+    pub fn from_fields(
+        id: uuid::Uuid,
+        mut fields: Map<String, Value>,
+        deleted_at: Option<Millis>,
+    ) -> Result<Self, serde_json::Error> {
+        fields.insert("id".into(), Value::String(id.to_string()));
+        fields.insert("deleted_at".into(), deleted_at.map_or(Value::Null, Value::from));
+        serde_json::from_value(Value::Object(fields))
+    }
+}
+
 /// A vehicle.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Vehicle {
@@ -122,7 +154,7 @@ pub struct EventRecord {
     /// Who captured it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_id: Option<UserId>,
-    /// The event that this one corrects or retracts, as the server resolved it: the one it names,
+    /// The event that this one corrects, retracts or restores, as the server resolved it: the one it names,
     /// or the one that took that one's place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corrects: Option<EventId>,

@@ -132,7 +132,7 @@ fn nesting(event: &Event, out: &mut Vec<Violation>) {
     }
 }
 
-fn nests_deeper(value: &Value, levels: usize) -> bool {
+pub(crate) fn nests_deeper(value: &Value, levels: usize) -> bool {
     let Some(below) = levels.checked_sub(1) else {
         return value.is_array() || value.is_object();
     };

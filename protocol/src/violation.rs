@@ -74,6 +74,18 @@ pub mod code {
     pub const WRONG_IDENTITY: &str = "wrong_identity";
     /// The body is of a kind that this server does not know; a newer server will.
     pub const UNSUPPORTED: &str = "unsupported";
+    /// The collection has no such field.
+    pub const UNKNOWN_FIELD: &str = "unknown_field";
+    /// The record is not in this tenant, or not at all.
+    pub const UNKNOWN_RECORD: &str = "unknown_record";
+    /// The field names a record that is not in this tenant, is deleted, or not there at all.
+    pub const UNKNOWN_REFERENCE: &str = "unknown_reference";
+    /// Another record has the id.
+    pub const RECORD_ID_TAKEN: &str = "record_id_taken";
+    /// The field is part of the record's identity.
+    pub const IMMUTABLE: &str = "immutable";
+    /// The record was deleted too long ago to be restored.
+    pub const RESTORE_EXPIRED: &str = "restore_expired";
     /// The vehicle is not in this tenant, or not at all; the two look the same from outside.
     pub const UNKNOWN_VEHICLE: &str = "unknown_vehicle";
     /// The reading contradicts a neighbour on the vehicle's timeline.
@@ -85,6 +97,10 @@ pub mod code {
     pub const OP_ID_REUSED: &str = "op_id_reused";
     /// The event that this one corrects was itself rejected or closed.
     pub const PARENT_REJECTED: &str = "parent_rejected";
+    /// It names a retraction or restoration; these are not corrected, retracted or restored.
+    pub const NOT_CORRECTABLE: &str = "not_correctable";
+    /// The event that a restoration brings back is not retracted.
+    pub const NOT_RETRACTED: &str = "not_retracted";
     /// Another event already has this id.
     pub const EVENT_ID_TAKEN: &str = "event_id_taken";
     /// The tenant role does not allow this.

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use crate::{
     EventId, EventRecord, Flag, Garage, Hash, Incarnation, Millis, Neighbour, OpId,
@@ -101,6 +102,9 @@ pub struct Rejection {
     /// The contradicted reading, for `odometer_out_of_order`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub neighbour: Option<Neighbour>,
+    /// The record that has what this one claims, for codes such as `vin_taken`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_by: Option<Uuid>,
     /// Everything that is wrong, where it is more than one thing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub violations: Vec<Violation>,
@@ -114,6 +118,7 @@ impl Rejection {
             field: None,
             message: message.into(),
             neighbour: None,
+            taken_by: None,
             violations: Vec::new(),
         }
     }
@@ -205,6 +210,7 @@ impl<'de> Deserialize<'de> for Change {
         let mut entry = Entry::deserialize(deserializer)?;
         let what = match entry.kind.as_str() {
             "event" => ChangeKind::Event(data(entry.data)?),
+            "record" => ChangeKind::Record(data(entry.data)?),
             "vehicle" => ChangeKind::Vehicle(data(entry.data)?),
             "garage" => ChangeKind::Garage(data(entry.data)?),
             "closed" => {
@@ -227,6 +233,8 @@ impl<'de> Deserialize<'de> for Change {
 pub enum ChangeKind {
     /// An event was accepted or written.
     Event(Box<EventRecord>),
+    /// A record changed.
+    Record(Box<RecordChange>),
     /// A vehicle's row, whole.
     Vehicle(Box<Vehicle>),
     /// A garage's row, whole.
@@ -241,6 +249,39 @@ pub enum ChangeKind {
     /// A kind that a newer server writes.
     #[serde(untagged)]
     Other(Map<String, Value>),
+}
+
+/// Changes of one record's document.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecordChange {
+    /// The name of its collection. One that the device does not know is kept for a newer version.
+    pub collection: String,
+    /// The record.
+    pub id: Uuid,
+    /// Automerge changes, plain, in an order in which they apply; base64 on the wire.
+    #[serde(default, with = "base64_list", skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Vec<u8>>,
+    /// Keys of a newer peer, kept.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// Bytes as standard base64 texts.
+mod base64_list {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(list: &[Vec<u8>], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(list.iter().map(|bytes| STANDARD.encode(bytes)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<Vec<u8>>, D::Error> {
+        let texts = Vec::<String>::deserialize(from)?;
+        let read = |text: &String| STANDARD.decode(text).map_err(serde::de::Error::custom);
+        texts.iter().map(read).collect()
+    }
 }
 
 /// A line of `GET /v1/sync/events` (`event: poke`).

@@ -22,7 +22,7 @@ fn smallest(kind: &str) -> Value {
     match kind {
         "odometer" | "dashboard_snapshot" => event.miles = Some(0),
         "expense" => event.total_minor = Some(0),
-        "retraction" => event.corrects = Some(EventId(Uuid::from_u128(3))),
+        "retraction" | "restoration" => event.corrects = Some(EventId(Uuid::from_u128(3))),
         _ => {}
     }
     let payload = match kind {

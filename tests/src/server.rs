@@ -124,6 +124,7 @@ impl Sender {
             lane: event.vehicle_id.0,
             schema: limits::SCHEMA_VERSION,
             supersedes: Vec::new(),
+            needs: Vec::new(),
             clock: ClockEvidence { wall_ms: event.occurred_at, ..ClockEvidence::default() },
             prev_hash: self.head,
             body: Body::Event(Box::new(event)),

@@ -44,6 +44,13 @@ pub(crate) fn retraction(n: u128, corrects: EventId) -> Event {
     event
 }
 
+fn restoration() -> Event {
+    let mut event = event(31, "restoration", json!({}));
+    event.corrects = Some(EventId(id(2)));
+    event.reason = Some("it was the right truck".into());
+    event
+}
+
 fn fuel() -> Event {
     let mut event = event(
         11,
@@ -162,6 +169,7 @@ pub(crate) fn examples() -> Vec<Example> {
         example("event_parking", parking), example("event_modification", modification),
         example("event_recall", recall), example("event_car_wash", car_wash),
         example("event_retraction", retraction(3, EventId(id(2)))),
+        example("event_restoration", restoration()),
         example("event_correction", correction()), example("event_unknown_type", unknown_type()),
     ]
 }

@@ -85,6 +85,7 @@ fn operation(n: u128, seq: u64, prev: Hash, body: Body) -> Operation {
         lane: VEHICLE.0,
         schema: limits::SCHEMA_VERSION,
         supersedes: vec![],
+        needs: Vec::new(),
         clock: ClockEvidence {
             wall_ms: AT + 2_500,
             monotonic_ms: Some(86_400_123),

@@ -1,0 +1,427 @@
+//! A record's document: an Automerge document with one value per field.
+//!
+//! Long texts and objects that merge key by key are Automerge objects of their own. Everybody
+//! makes the same ones, by changes that depend on nothing but the record's id and the field's
+//! name, so that two people who both write into an empty text write into one text.
+
+use automerge::transaction::{CommitOptions, Transactable, Transaction};
+use automerge::{
+    ActorId, Automerge, AutomergeError, Change, ChangeHash, ObjId, ObjType, PatchLog, ROOT,
+    ReadDoc, ScalarValue, TextEncoding, Value as Stored,
+};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::schema::{Collection, Form};
+use crate::{DeviceId, Hash, Millis, UserId, limits};
+
+/// The key under which a document says when its record was deleted.
+pub const DELETED_AT: &str = "deleted_at";
+
+/// A record's document.
+#[derive(Clone, Debug)]
+pub struct Document {
+    collection: &'static Collection,
+    automerge: Automerge,
+}
+
+/// Bytes that are not a document or change of the record that they are said to be of.
+#[derive(Debug, thiserror::Error)]
+pub enum BadDocument {
+    /// Over [`limits::DOCUMENT_BYTES_MAX`] or [`limits::CHANGE_BYTES_MAX`].
+    #[error("{0} bytes are more than a record may take")]
+    TooLarge(usize),
+    /// Automerge cannot read it.
+    #[error("not a record's document: {0}")]
+    Unreadable(String),
+    /// A change names one before it that is not there.
+    #[error("a change is missing that a later one builds on")]
+    Incomplete,
+    /// It belongs to another record.
+    #[error("it is another record's")]
+    Foreign,
+}
+
+/// Who makes a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// Under which actor of the document.
+    pub actor: Actor,
+    /// The person, where known.
+    pub user: Option<UserId>,
+    /// When, UTC ms of the person's clock.
+    pub at: Millis,
+}
+
+/// An actor of a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// A device, for what was done on it.
+    Device(DeviceId),
+    /// The server, for what other SQL clients wrote and for what follows from other changes; one
+    /// for each epoch of the tenant's log, so that a restored server never repeats a change.
+    Server(Uuid),
+}
+
+impl Actor {
+    fn id(self) -> ActorId {
+        match self {
+            Self::Device(device) => ActorId::from(&device.as_bytes()[..]),
+            Self::Server(epoch) => ActorId::from([b"s", &epoch.as_bytes()[..]].concat()),
+        }
+    }
+
+    /// The actor of these bytes; none for the changes that every document begins with.
+    pub(super) fn read(id: &ActorId) -> Option<Self> {
+        match id.to_bytes() {
+            bytes if bytes.len() == 16 => {
+                Uuid::from_slice(bytes).ok().map(|id| Self::Device(DeviceId(id)))
+            }
+            [b's', epoch @ ..] => Uuid::from_slice(epoch).ok().map(Self::Server),
+            _ => None,
+        }
+    }
+}
+
+/// A change of a field, ready to be made: its value has the field's form.
+pub(super) enum Put {
+    /// The value, or null.
+    Value(&'static str, Form, Value),
+    /// Splices in the text at the heads of the change.
+    Text(&'static str, Vec<super::Splice>),
+    /// Keys of an object.
+    Keys(&'static str, Map<String, Value>),
+    /// The mark of deletion, or none.
+    DeletedAt(Option<Millis>),
+}
+
+/// Why a change could not be made.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CannotPut {
+    #[error("{0} changes in a place that its text does not have")]
+    OutOfRange(&'static str),
+    #[error(transparent)]
+    Automerge(#[from] AutomergeError),
+    #[error("the document does not fit this transaction")]
+    Mismatch,
+}
+
+impl Document {
+    /// The document as everybody begins it: the record's identity, its texts and objects empty.
+    #[must_use]
+    pub fn new(collection: &'static Collection, id: Uuid) -> Self {
+        let mut automerge = Automerge::new_with_encoding(TextEncoding::UnicodeCodePoint);
+        automerge.set_actor(ActorId::from(&b"g"[..]));
+        let mut tx = automerge.transaction();
+        // Into the root of a new document any key can be put.
+        let _ = tx.put(ROOT, "collection", collection.name);
+        let _ = tx.put(ROOT, "id", id.to_string());
+        tx.commit_with(CommitOptions::default().with_time(0));
+        let mut document = Self { collection, automerge };
+        document.give_birth(id);
+        document
+    }
+
+    /// Makes the texts and objects that are not there yet. Returns whether any was made.
+    fn give_birth(&mut self, id: Uuid) -> bool {
+        let objects = self.collection.fields.iter().filter_map(|field| match field.form {
+            Form::Text(_) => Some((field.name, ObjType::Text)),
+            Form::Map(_) => Some((field.name, ObjType::Map)),
+            _ => None,
+        });
+        let missing: Vec<_> = objects
+            .filter(|(name, _)| !matches!(self.automerge.get(ROOT, *name), Ok(Some(_))))
+            .collect();
+        let born = !missing.is_empty();
+        for (name, kind) in missing {
+            let mut alone = Automerge::new_with_encoding(TextEncoding::UnicodeCodePoint);
+            alone.set_actor(ActorId::from(&b"g"[..]));
+            let mut tx = alone.transaction();
+            let _ = tx.put(ROOT, "collection", self.collection.name);
+            let _ = tx.put(ROOT, "id", id.to_string());
+            tx.commit_with(CommitOptions::default().with_time(0));
+            alone.set_actor(ActorId::from([b"b", name.as_bytes()].concat()));
+            let mut tx = alone.transaction();
+            let _ = tx.put_object(ROOT, name, kind);
+            tx.commit_with(CommitOptions::default().with_time(0));
+            let _ = self.automerge.apply_changes(alone.get_last_local_change());
+        }
+        born
+    }
+
+    /// Reads a document that [`Document::save`] wrote.
+    ///
+    /// # Errors
+    /// [`BadDocument`].
+    pub fn load(
+        collection: &'static Collection,
+        id: Uuid,
+        bytes: &[u8],
+    ) -> Result<Self, BadDocument> {
+        if bytes.len() > limits::DOCUMENT_BYTES_MAX {
+            return Err(BadDocument::TooLarge(bytes.len()));
+        }
+        let options = automerge::LoadOptions::new().text_encoding(TextEncoding::UnicodeCodePoint);
+        let automerge = Automerge::load_with_options(bytes, options)
+            .map_err(|error| BadDocument::Unreadable(error.to_string()))?;
+        let document = Self { collection, automerge };
+        document.is_of(id).then_some(document).ok_or(BadDocument::Foreign)
+    }
+
+    fn is_of(&self, id: Uuid) -> bool {
+        let says = |key: &str, value: &str| {
+            matches!(self.automerge.get(ROOT, key), Ok(Some((Stored::Scalar(found), _)))
+                if found.as_str() == Some(value))
+        };
+        says("collection", self.collection.name) && says("id", &id.to_string())
+    }
+
+    /// The whole document, with its history, as bytes.
+    #[must_use]
+    pub fn save(&self) -> Vec<u8> {
+        self.automerge.save()
+    }
+
+    /// Its collection.
+    #[must_use]
+    pub fn collection(&self) -> &'static Collection {
+        self.collection
+    }
+
+    /// The changes that no other builds on: what a person has seen who has seen this document.
+    #[must_use]
+    pub fn heads(&self) -> Vec<Hash> {
+        let mut heads: Vec<Hash> =
+            self.automerge.get_heads().into_iter().map(|head| Hash(head.0)).collect();
+        heads.sort_unstable();
+        heads
+    }
+
+    /// Changes that whoever knows only `seen` lacks, in an order in which they can be applied.
+    #[must_use]
+    pub fn changes_since(&self, seen: &[Hash]) -> Vec<Vec<u8>> {
+        let seen = self.known(seen);
+        let changes = self.automerge.get_changes(&seen);
+        changes.iter().map(|change| change.raw_bytes().to_vec()).collect()
+    }
+
+    /// Adds changes from the server. Those that are there already change nothing.
+    ///
+    /// # Errors
+    /// [`BadDocument`]; the document is then as it was.
+    pub fn apply<B: AsRef<[u8]>>(&mut self, changes: &[B]) -> Result<(), BadDocument> {
+        let mut read = Vec::with_capacity(changes.len());
+        for bytes in changes {
+            read.push(read_change(bytes.as_ref())?);
+        }
+        let hashes: Vec<ChangeHash> = read.iter().map(Change::hash).collect();
+        let mut grown = self.automerge.clone();
+        grown.apply_changes(read).map_err(|error| BadDocument::Unreadable(error.to_string()))?;
+        if hashes.iter().any(|hash| grown.get_change_meta_by_hash(hash).is_none()) {
+            return Err(BadDocument::Incomplete);
+        }
+        self.automerge = grown;
+        Ok(())
+    }
+
+    /// Those of the hashes that this document knows.
+    pub(super) fn known(&self, hashes: &[Hash]) -> Vec<ChangeHash> {
+        let hashes = hashes.iter().map(|hash| ChangeHash(hash.0));
+        hashes.filter(|hash| self.automerge.get_change_meta_by_hash(hash).is_some()).collect()
+    }
+
+    /// When the record was deleted, UTC ms; `None` while it is live.
+    #[must_use]
+    pub fn deleted_at(&self) -> Option<Millis> {
+        match self.automerge.get(ROOT, DELETED_AT) {
+            Ok(Some((Stored::Scalar(value), _))) => value.as_i64(),
+            _ => None,
+        }
+    }
+
+    /// The record as it is shown and projected: each field that has a value.
+    #[must_use]
+    pub fn fields(&self) -> Map<String, Value> {
+        self.read_fields(None)
+    }
+
+    /// The record as it was at some heads.
+    #[must_use]
+    pub fn fields_at(&self, heads: &[Hash]) -> Map<String, Value> {
+        self.read_fields(Some(&self.known(heads)))
+    }
+
+    pub(super) fn read_fields(&self, at: Option<&[ChangeHash]>) -> Map<String, Value> {
+        let mut fields = Map::new();
+        for field in self.collection.fields {
+            let found = match at {
+                Some(heads) => self.automerge.get_at(ROOT, field.name, heads),
+                None => self.automerge.get(ROOT, field.name),
+            };
+            let Ok(Some((stored, object))) = found else {
+                continue;
+            };
+            if let Some(value) = self.read(field.form, &stored, &object, at) {
+                fields.insert(field.name.into(), value);
+            }
+        }
+        fields
+    }
+
+    fn read(
+        &self,
+        form: Form,
+        stored: &Stored<'_>,
+        object: &ObjId,
+        at: Option<&[ChangeHash]>,
+    ) -> Option<Value> {
+        match stored {
+            Stored::Object(ObjType::Text) => {
+                let text = match at {
+                    Some(heads) => self.automerge.text_at(object, heads),
+                    None => self.automerge.text(object),
+                };
+                text.ok().filter(|text| !text.is_empty()).map(Value::String)
+            }
+            Stored::Object(ObjType::Map) => {
+                let keys: Vec<String> = match at {
+                    Some(heads) => self.automerge.keys_at(object, heads).collect(),
+                    None => self.automerge.keys(object).collect(),
+                };
+                let mut map = Map::new();
+                for key in keys {
+                    let found = match at {
+                        Some(heads) => self.automerge.get_at(object, key.as_str(), heads),
+                        None => self.automerge.get(object, key.as_str()),
+                    };
+                    if let Ok(Some((Stored::Scalar(value), _))) = found
+                        && let Some(value) = read_scalar(Form::Json(0), &value)
+                    {
+                        map.insert(key, value);
+                    }
+                }
+                (!map.is_empty()).then_some(Value::Object(map))
+            }
+            Stored::Scalar(value) => read_scalar(form, value),
+            Stored::Object(_) => None,
+        }
+    }
+
+    /// Makes a change at what a person has seen, and at whatever the same actor did before: a
+    /// person has seen their own doing. Returns the bytes of new changes; none if nothing changed.
+    pub(super) fn put(
+        &mut self,
+        id: Uuid,
+        seen: &[Hash],
+        signature: &Signature,
+        puts: Vec<Put>,
+    ) -> Result<(), CannotPut> {
+        self.give_birth(id);
+        let mut at = self.known(seen);
+        self.automerge.set_actor(signature.actor.id());
+        let own = self.automerge.get_last_local_change().map(|change| change.hash());
+        at.extend(own.into_iter().chain(self.births()));
+        at.sort_unstable();
+        at.dedup();
+        let tx = self.automerge.transaction_at(PatchLog::inactive(), &at);
+        let mut tx = tx.map_err(|_| CannotPut::Mismatch)?;
+        for put in puts {
+            if let Err(error) = put_one(&mut tx, put) {
+                tx.rollback();
+                return Err(error);
+            }
+        }
+        let mut options = CommitOptions::default().with_time(signature.at);
+        options.message = signature.user.map(|user| user.to_string());
+        tx.commit_with(options);
+        Ok(())
+    }
+
+    /// The changes that every document of the collection begins with.
+    fn births(&self) -> Vec<ChangeHash> {
+        let metas = self.automerge.get_changes_meta(&[]);
+        metas
+            .iter()
+            .filter(|meta| matches!(meta.actor.to_bytes(), [b'g'] | [b'b', ..]))
+            .filter(|meta| Actor::read(&meta.actor).is_none())
+            .map(|meta| meta.hash)
+            .collect()
+    }
+
+    pub(super) fn automerge(&self) -> &Automerge {
+        &self.automerge
+    }
+}
+
+fn read_change(bytes: &[u8]) -> Result<Change, BadDocument> {
+    // magic (4), checksum (4), then the kind of chunk: 1 is a change that is not compressed.
+    const CHANGE: Option<&u8> = Some(&1);
+    if bytes.len() > limits::CHANGE_BYTES_MAX {
+        return Err(BadDocument::TooLarge(bytes.len()));
+    }
+    if bytes.get(8) != CHANGE {
+        return Err(BadDocument::Unreadable("not a plain change".into()));
+    }
+    Change::try_from(bytes).map_err(|error| BadDocument::Unreadable(error.to_string()))
+}
+
+fn put_one(tx: &mut Transaction<'_>, put: Put) -> Result<(), CannotPut> {
+    match put {
+        Put::Value(name, form, value) => tx.put(ROOT, name, scalar(form, value))?,
+        Put::DeletedAt(at) => {
+            tx.put(ROOT, DELETED_AT, at.map_or(ScalarValue::Null, ScalarValue::Int))?;
+        }
+        Put::Keys(name, keys) => {
+            let (_, object) = tx.get(ROOT, name)?.ok_or(CannotPut::OutOfRange(name))?;
+            for (key, value) in keys {
+                if key.is_empty() {
+                    return Err(CannotPut::OutOfRange(name));
+                }
+                tx.put(&object, key, scalar(Form::Json(0), value))?;
+            }
+        }
+        Put::Text(name, splices) => {
+            let (_, object) = tx.get(ROOT, name)?.ok_or(CannotPut::OutOfRange(name))?;
+            let length = tx.length(&object);
+            let mut before = length;
+            for splice in splices.iter().rev() {
+                // Backwards, so that places stay what they were in the text before any of it.
+                let end = splice.at.checked_add(splice.delete);
+                if end.is_none_or(|end| end > before) {
+                    return Err(CannotPut::OutOfRange(name));
+                }
+                before = splice.at;
+                let delete =
+                    isize::try_from(splice.delete).map_err(|_| CannotPut::OutOfRange(name))?;
+                tx.splice_text(&object, splice.at, delete, &splice.insert)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn scalar(form: Form, value: Value) -> ScalarValue {
+    match (form, value) {
+        (_, Value::Null) => ScalarValue::Null,
+        (Form::Json(_) | Form::Map(_), value) => ScalarValue::Str(value.to_string().into()),
+        (Form::Number(..), Value::Number(number)) => {
+            number.as_f64().map_or(ScalarValue::Null, ScalarValue::F64)
+        }
+        (_, Value::Number(number)) => number.as_i64().map_or(ScalarValue::Null, ScalarValue::Int),
+        (_, Value::Bool(flag)) => ScalarValue::Boolean(flag),
+        (_, Value::String(text)) => ScalarValue::Str(text.into()),
+        (_, other) => ScalarValue::Str(other.to_string().into()),
+    }
+}
+
+pub(super) fn read_scalar(form: Form, value: &ScalarValue) -> Option<Value> {
+    match (form, value) {
+        (Form::Json(_) | Form::Map(_), ScalarValue::Str(text)) => serde_json::from_str(text).ok(),
+        (_, ScalarValue::Str(text)) => Some(Value::String(text.to_string())),
+        (_, ScalarValue::Int(number)) => Some(Value::from(*number)),
+        (_, ScalarValue::Uint(number)) => Some(Value::from(*number)),
+        (_, ScalarValue::F64(number)) => serde_json::Number::from_f64(*number).map(Value::Number),
+        (_, ScalarValue::Boolean(flag)) => Some(Value::Bool(*flag)),
+        _ => None,
+    }
+}
