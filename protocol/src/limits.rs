@@ -91,6 +91,9 @@ pub const DUPLICATE_WINDOW_MS: i64 = 5 * 60 * 1000;
 /// A record's document with its history, bytes.
 pub const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
 
+/// A document over this is begun again without its history, if that takes less than half, bytes.
+pub const DOCUMENT_COMPACT_BYTES: usize = 64 * 1024;
+
 /// One change of a document, bytes.
 pub const CHANGE_BYTES_MAX: usize = 128 * 1024;
 

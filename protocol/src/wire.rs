@@ -261,6 +261,10 @@ pub struct RecordChange {
     /// Automerge changes, plain, in an order in which they apply; base64 on the wire.
     #[serde(default, with = "base64_list", skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Vec<u8>>,
+    /// The changes are the whole document, begun again without its history; they take the place of
+    /// the one that the device has.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
     /// Keys of a newer peer, kept.
     #[serde(flatten)]
     pub extra: Map<String, Value>,

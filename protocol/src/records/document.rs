@@ -168,6 +168,20 @@ impl Document {
         document.is_of(id).then_some(document).ok_or(BadDocument::Foreign)
     }
 
+    /// The document of these changes alone.
+    ///
+    /// # Errors
+    /// [`BadDocument`].
+    pub fn from_changes<B: AsRef<[u8]>>(
+        collection: &'static Collection,
+        id: Uuid,
+        changes: &[B],
+    ) -> Result<Self, BadDocument> {
+        let mut document = Self::new(collection, id);
+        document.apply(changes)?;
+        Ok(document)
+    }
+
     fn is_of(&self, id: Uuid) -> bool {
         let says = |key: &str, value: &str| {
             matches!(self.automerge.get(ROOT, key), Ok(Some((Stored::Scalar(found), _)))
@@ -337,6 +351,21 @@ impl Document {
         Ok(())
     }
 
+    /// Adds a change that says nothing but who made it.
+    pub(super) fn sign(&mut self, signature: &Signature) {
+        self.automerge.set_actor(signature.actor.id());
+        let mut options = CommitOptions::default().with_time(signature.at);
+        options.message = signature.user.map(|user| user.to_string());
+        self.automerge.empty_commit(options);
+    }
+
+    /// The newest change of an actor.
+    pub(super) fn last_by(&self, actor: Actor) -> Option<ChangeHash> {
+        let id = actor.id();
+        let metas = self.automerge.get_changes_meta(&[]);
+        metas.iter().filter(|meta| *meta.actor == id).max_by_key(|meta| meta.seq).map(|m| m.hash)
+    }
+
     /// The changes that every document of the collection begins with.
     fn births(&self) -> Vec<ChangeHash> {
         let metas = self.automerge.get_changes_meta(&[]);
@@ -367,9 +396,10 @@ fn read_change(bytes: &[u8]) -> Result<Change, BadDocument> {
 
 fn put_one(tx: &mut Transaction<'_>, put: Put) -> Result<(), CannotPut> {
     match put {
-        Put::Value(name, form, value) => tx.put(ROOT, name, scalar(form, value))?,
+        Put::Value(name, form, value) => choose(tx, &ROOT, name, scalar(form, value))?,
         Put::DeletedAt(at) => {
-            tx.put(ROOT, DELETED_AT, at.map_or(ScalarValue::Null, ScalarValue::Int))?;
+            let at = at.map_or(ScalarValue::Null, ScalarValue::Int);
+            choose(tx, &ROOT, DELETED_AT, at)?;
         }
         Put::Keys(name, keys) => {
             let (_, object) = tx.get(ROOT, name)?.ok_or(CannotPut::OutOfRange(name))?;
@@ -377,7 +407,7 @@ fn put_one(tx: &mut Transaction<'_>, put: Put) -> Result<(), CannotPut> {
                 if key.is_empty() {
                     return Err(CannotPut::OutOfRange(name));
                 }
-                tx.put(&object, key, scalar(Form::Json(0), value))?;
+                choose(tx, &object, &key, scalar(Form::Json(0), value))?;
             }
         }
         Put::Text(name, splices) => {
@@ -398,6 +428,20 @@ fn put_one(tx: &mut Transaction<'_>, put: Put) -> Result<(), CannotPut> {
         }
     }
     Ok(())
+}
+
+/// Puts a value, also where it is the one of several that is shown. Automerge would then only take
+/// the others away, and the choice would be lost beside a value that is set meanwhile.
+fn choose(
+    tx: &mut Transaction<'_>,
+    object: &ObjId,
+    key: &str,
+    value: ScalarValue,
+) -> Result<(), AutomergeError> {
+    if tx.get_all(object, key)?.len() > 1 {
+        tx.delete(object, key)?;
+    }
+    tx.put(object, key, value)
 }
 
 fn scalar(form: Form, value: Value) -> ScalarValue {

@@ -12,6 +12,7 @@
 //! Different fields merge; competing values of one field converge to one that is shown and stay
 //! listed by [`Document::conflicts`]; long texts merge character by character.
 
+mod compact;
 mod document;
 mod form;
 mod history;
@@ -20,6 +21,7 @@ mod merge;
 pub mod schema;
 pub mod text;
 
+pub use compact::{compacted, take_over_compacted};
 pub use document::{Actor, BadDocument, DELETED_AT, Document, Signature};
 pub use form::{check, check_value, normalised};
 pub use history::{By, Competing, Conflict, Revision};
