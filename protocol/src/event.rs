@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::effective::Act;
 use crate::{EventId, Fix, FixAbsence, Millis, UserId, VehicleId, Violation, code, registry};
 
 /// One captured fact. Zero is a value and distinct from absent in every field.
@@ -50,10 +51,10 @@ pub struct Event {
     /// The capture session it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<Uuid>,
-    /// The event that this one corrects or retracts.
+    /// The event that this one corrects, retracts or restores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corrects: Option<EventId>,
-    /// Why it corrects or retracts.
+    /// Why it corrects, retracts or restores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Keys of a newer peer, kept.
@@ -100,10 +101,16 @@ impl Event {
         registry::find(&self.kind).map_or(self.kind.as_str(), |spec| spec.name)
     }
 
+    /// What this event does to the one that it names.
+    #[must_use]
+    pub fn act(&self) -> Act {
+        Act::of_type(&self.kind)
+    }
+
     /// Whether this event takes another one back instead of stating a fact of its own.
     #[must_use]
     pub fn is_retraction(&self) -> bool {
-        self.kind == registry::RETRACTION
+        self.act() == Act::Retracts
     }
 
     /// Whether `payload` holds `key` as the JSON `true`.

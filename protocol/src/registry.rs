@@ -5,6 +5,9 @@
 /// An event that takes another one back.
 pub const RETRACTION: &str = "retraction";
 
+/// An event that brings back what a retraction took.
+pub const RESTORATION: &str = "restoration";
+
 /// What the registry knows about one event type.
 #[derive(Debug)]
 pub struct TypeSpec {
@@ -301,6 +304,7 @@ pub const TYPES: &[TypeSpec] = &[
         ],
     },
     TypeSpec { name: RETRACTION, aliases: &[], required: &[&["corrects"]], keys: &[] },
+    TypeSpec { name: RESTORATION, aliases: &[], required: &[&["corrects"]], keys: &[] },
 ];
 
 /// The spec of a type by its name or an alias.

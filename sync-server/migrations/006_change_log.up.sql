@@ -73,6 +73,7 @@ SET LOCAL ROLE motomind_system;
 -- Numbers everything that this transaction has pending, for all its tenants, counters in tenant
 -- order, and tells what got which number. The server calls it before its commit to learn the
 -- sequences; everyone else has it called by the deferred trigger. Calling it twice is harmless.
+-- Whoever else must learn the numbers has a trigger on change_log.
 -- Plans are fixed to index probes: a plan cached on an empty table must not scan a full one.
 CREATE FUNCTION number_changes()
     RETURNS TABLE (tenant_id uuid, kind text, entity_id uuid, seq bigint)

@@ -53,7 +53,7 @@ CREATE FUNCTION payload_fits(type text, payload jsonb, miles integer, total_mino
         WHEN type = 'expense' THEN total_minor IS NOT NULL
         WHEN type = 'modification' THEN has_key(payload, 'part_name')
         WHEN type = 'recall' THEN has_key(payload, 'recall_id') AND has_key(payload, 'affected_component')
-        WHEN type = 'retraction' THEN corrects IS NOT NULL
+        WHEN type IN ('retraction', 'restoration') THEN corrects IS NOT NULL
         ELSE true
     END;
 COMMENT ON FUNCTION payload_fits(text, jsonb, integer, bigint, uuid) IS 'Second guard of protocol''s payload rules: required fields and main ranges per type.';

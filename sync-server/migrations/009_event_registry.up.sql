@@ -9,7 +9,7 @@ CREATE TABLE event_registry (
     vehicle_id     uuid    NOT NULL,
     date           date    NOT NULL,                -- the event's partition key
     user_id        uuid,                            -- who captured it, where known
-    corrects       uuid,                            -- the event it corrects or retracts, as resolved
+    corrects       uuid,                            -- the event it corrects, retracts or restores, as resolved
     root_id        uuid    NOT NULL,                -- first event of its family; its own id for a root
     arrival        bigint  NOT NULL,                -- order of arrival; within a vehicle the same order as seq
     seq            bigint,                          -- NULL until the transaction is numbered
@@ -18,7 +18,8 @@ CREATE TABLE event_registry (
     starts_segment boolean NOT NULL DEFAULT false,  -- the odometer was replaced
     overrides      boolean NOT NULL DEFAULT false,  -- correction: true with corrects; the odometer rule does not bind it
     is_retraction  boolean NOT NULL DEFAULT false,
-    retracted      boolean NOT NULL DEFAULT false,  -- a retraction names it
+    is_restoration boolean NOT NULL DEFAULT false,
+    retracted      boolean NOT NULL DEFAULT false,  -- of the retractions and restorations that name it, the newest is a retraction
     effective      boolean NOT NULL,                -- of its family, it is the one that counts (protocol::effective)
     PRIMARY KEY (tenant_id, event_id)
 ) WITH (fillfactor = 45);  -- every row is updated once, when it is numbered: in place, without touching an index
@@ -27,7 +28,7 @@ COMMENT ON TABLE event_registry IS 'Identity and derived state of every event.';
 -- The neighbours of a reading are one probe down and one probe up this index.
 CREATE INDEX event_registry_readings ON event_registry (tenant_id, vehicle_id, at_ms, arrival)
     WHERE effective AND miles IS NOT NULL;
--- A root and everything that corrects it.
+-- A root and everything that corrects, retracts or restores it or its like.
 CREATE INDEX event_registry_family ON event_registry (tenant_id, root_id, arrival) WHERE corrects IS NOT NULL;
 SELECT raise_tenant_wall('event_registry');
 SELECT admit_system('event_registry');

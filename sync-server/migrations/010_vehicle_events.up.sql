@@ -21,7 +21,7 @@ CREATE TABLE vehicle_events (
     fix         jsonb,                              -- protocol's Fix
     fix_absent  text        CHECK (char_length(fix_absent) <= 64),
     session_id  uuid,
-    corrects    uuid,                               -- the event it corrects or retracts, as the server resolved it
+    corrects    uuid,                               -- the event it corrects, retracts or restores, as the server resolved it
     reason      text        CHECK (char_length(reason) <= 1000),
     body        text,                               -- the event exactly as captured; NULL where another SQL client wrote the columns
     received_at timestamptz NOT NULL DEFAULT now(), -- server clock
@@ -57,22 +57,47 @@ CREATE TRIGGER immutable BEFORE UPDATE OR DELETE ON vehicle_events
     FOR EACH ROW EXECUTE FUNCTION refuse_event_change();
 CREATE TRIGGER immutable_whole BEFORE TRUNCATE ON vehicle_events EXECUTE FUNCTION refuse_event_change();
 
--- What a partition needs and does not get from its parent: its own wall, grants and statement
--- triggers. Later migrations replace this function when partitions need more.
+-- What a partition needs and does not get from its parent: its own wall, grants, and the triggers
+-- of statements, whichever later migrations have given the parent by then.
 CREATE FUNCTION furnish_event_partition(part regclass) RETURNS void
-    LANGUAGE plpgsql AS $$
+    LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    definition text;
 BEGIN
     PERFORM raise_tenant_wall(part);
+    PERFORM admit_system(part);
     EXECUTE format('GRANT SELECT, INSERT ON %s TO motomind_server', part);
     EXECUTE format('GRANT SELECT, INSERT (tenant_id, id, vehicle_id, type, occurred_at, date, timezone, miles, total_minor,
                     currency, vendor, notes, payload, fix, fix_absent, session_id, corrects, reason, user_id)
                     ON %s TO motomind_client', part);
-    EXECUTE format('CREATE TRIGGER immutable_whole BEFORE TRUNCATE ON %s EXECUTE FUNCTION refuse_event_change()', part);
+    EXECUTE format('GRANT SELECT, INSERT, DELETE ON %s TO motomind_system', part);
+    FOR definition IN SELECT pg_get_triggerdef(g.oid) FROM pg_trigger g
+                       WHERE g.tgrelid = 'vehicle_events'::regclass AND NOT g.tgisinternal
+                         AND g.tgtype & 1 = 0  -- of the statement, not of each row
+                       ORDER BY g.tgname LOOP
+        EXECUTE replace(definition, ' ON public.vehicle_events ', format(' ON %s ', part));
+    END LOOP;
 END
 $$;
-REVOKE ALL ON FUNCTION furnish_event_partition(regclass) FROM PUBLIC;
+
+-- Runs a statement for the events' table and each of its partitions, named %s in it.
+CREATE FUNCTION on_event_tables(statement text) RETURNS void
+    LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    part regclass;
+BEGIN
+    FOR part IN SELECT 'vehicle_events'::regclass UNION ALL
+                SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'vehicle_events'::regclass LOOP
+        EXECUTE format(statement, part);
+    END LOOP;
+END
+$$;
+REVOKE ALL ON FUNCTION furnish_event_partition(regclass), on_event_tables(text) FROM PUBLIC;
+
 SELECT furnish_event_partition('vehicle_events_default');
+SELECT admit_system('vehicle_events');
 GRANT SELECT, INSERT ON vehicle_events TO motomind_server;
 GRANT SELECT, INSERT (tenant_id, id, vehicle_id, type, occurred_at, date, timezone, miles, total_minor,
                       currency, vendor, notes, payload, fix, fix_absent, session_id, corrects, reason, user_id)
     ON vehicle_events TO motomind_client;
+GRANT SELECT, INSERT, DELETE ON vehicle_events TO motomind_system;

@@ -83,6 +83,7 @@ DECLARE
     waiting bigint;
     settled bigint;
     orphan  uuid;
+    act     uuid;
 BEGIN
     -- Events of one vehicle come one transaction after the other.
     PERFORM FROM vehicles v
@@ -99,11 +100,11 @@ BEGIN
     SELECT count(*) INTO waiting FROM fresh f WHERE f.corrects IS NOT NULL;
     WHILE waiting > 0 LOOP  -- one round per link of a chain that is in this one statement
         INSERT INTO event_registry (tenant_id, event_id, vehicle_id, date, user_id, corrects, root_id, arrival, at_ms,
-                                    miles, starts_segment, overrides, is_retraction, effective)
+                                    miles, starts_segment, overrides, is_retraction, is_restoration, effective)
         SELECT f.tenant_id, f.id, f.vehicle_id, f.date, f.user_id, f.corrects, p.root_id, nextval('arrivals'),
                epoch_ms(CASE WHEN f.clock_ahead THEN f.received_at ELSE f.occurred_at END),
                f.miles, COALESCE(f.payload -> 'odometer_replaced' = 'true', false),
-               COALESCE(f.payload -> 'correction' = 'true', false), f.type = 'retraction', false
+               COALESCE(f.payload -> 'correction' = 'true', false), f.type = 'retraction', f.type = 'restoration', false
           FROM fresh f
           JOIN event_registry p ON p.tenant_id = f.tenant_id AND p.event_id = f.corrects AND p.vehicle_id = f.vehicle_id
          WHERE NOT EXISTS (SELECT FROM event_registry me
@@ -119,6 +120,18 @@ BEGIN
                       COLUMN = 'corrects', DETAIL = orphan::text;
         END IF;
     END LOOP;
+
+    -- Retractions and restorations are not acted on (protocol::effective::may_act).
+    SELECT t.event_id INTO act
+      FROM fresh f
+      CROSS JOIN LATERAL (SELECT n.event_id, n.is_retraction, n.is_restoration FROM event_registry n
+                           WHERE n.tenant_id = f.tenant_id AND n.event_id = f.corrects LIMIT 1) t
+     WHERE f.corrects IS NOT NULL AND (t.is_retraction OR t.is_restoration) LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'event % is a retraction or restoration; name the event that it is about', act
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'vehicle_events_not_correctable', TABLE = 'vehicle_events',
+                  COLUMN = 'corrects', DETAIL = act::text;
+    END IF;
     RETURN NULL;
 END
 $$;
@@ -139,9 +152,32 @@ BEGIN
     IF EXISTS (SELECT FROM fresh f WHERE f.corrects IS NOT NULL) THEN
         SELECT min(r.arrival) INTO place
           FROM fresh f JOIN event_registry r ON r.tenant_id = f.tenant_id AND r.event_id = f.id;
-        UPDATE event_registry t SET retracted = true
-          FROM fresh f
-         WHERE f.type = 'retraction' AND t.tenant_id = f.tenant_id AND t.event_id = f.corrects AND NOT t.retracted;
+        -- Of the retractions and restorations that name an event the newest decides; those of this
+        -- statement are newer than any before. What is restored must be retracted just then.
+        SELECT act.event_id, act.corrects INTO bad
+          FROM (SELECT r.event_id, r.corrects, r.is_restoration,
+                       COALESCE(lag(r.is_retraction) OVER (PARTITION BY r.tenant_id, r.corrects ORDER BY r.arrival),
+                                t.retracted) AS retracted
+                  FROM fresh f
+                  CROSS JOIN LATERAL (SELECT * FROM event_registry m
+                                       WHERE m.tenant_id = f.tenant_id AND m.event_id = f.id LIMIT 1) r
+                  CROSS JOIN LATERAL (SELECT n.retracted FROM event_registry n
+                                       WHERE n.tenant_id = r.tenant_id AND n.event_id = r.corrects LIMIT 1) t
+                 WHERE f.type IN ('retraction', 'restoration')) act
+         WHERE act.is_restoration AND NOT act.retracted LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION 'event % brings back event %, which is not retracted', bad.event_id, bad.corrects
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'vehicle_events_not_retracted', TABLE = 'vehicle_events',
+                      COLUMN = 'corrects', DETAIL = bad.corrects::text;
+        END IF;
+        UPDATE event_registry t SET retracted = act.is_retraction
+          FROM (SELECT DISTINCT ON (r.tenant_id, r.corrects) r.tenant_id, r.corrects, r.is_retraction
+                  FROM fresh f
+                  CROSS JOIN LATERAL (SELECT * FROM event_registry m
+                                       WHERE m.tenant_id = f.tenant_id AND m.event_id = f.id LIMIT 1) r
+                 WHERE f.type IN ('retraction', 'restoration')
+                 ORDER BY r.tenant_id, r.corrects, r.arrival DESC) act
+         WHERE t.tenant_id = act.tenant_id AND t.event_id = act.corrects AND t.retracted <> act.is_retraction;
         FOR turned IN
             WITH touched AS (
                 SELECT DISTINCT r.tenant_id, r.root_id
@@ -151,7 +187,7 @@ BEGIN
                 SELECT t.*, CASE WHEN root.retracted THEN NULL ELSE COALESCE(
                            (SELECT m.event_id FROM event_registry m
                              WHERE m.tenant_id = t.tenant_id AND m.root_id = t.root_id AND m.corrects IS NOT NULL
-                               AND NOT m.is_retraction AND NOT m.retracted
+                               AND NOT m.is_retraction AND NOT m.is_restoration AND NOT m.retracted
                              ORDER BY m.arrival DESC LIMIT 1), t.root_id) END AS counts
                   FROM touched t JOIN event_registry root ON root.tenant_id = t.tenant_id AND root.event_id = t.root_id
             ), members AS (
@@ -221,94 +257,43 @@ BEGIN
     RETURN NULL;
 END
 $$;
-REVOKE ALL ON FUNCTION refuse_odometer(uuid, integer, uuid, integer), check_reading(event_registry),
-    register_events(), settle_events(), log_events() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION register_events(), settle_events(), log_events() TO motomind_owner;
 
--- When an event gets its number, the registry learns it.
-CREATE OR REPLACE FUNCTION number_changes()
-    RETURNS TABLE (tenant_id uuid, kind text, entity_id uuid, seq bigint)
+-- 4. When an event gets its number, the registry learns it.
+CREATE FUNCTION number_events() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, public, pg_temp
     SET enable_seqscan = off SET enable_bitmapscan = off
-    SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off SET work_mem = '64MB'
+    SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
 AS $$
-#variable_conflict use_column
-DECLARE
-    mine    constant xid8   := pg_current_xact_id();
-    new_tag constant bigint := hashtextextended(gen_random_uuid()::text, 0);
-    mark    record;
-    added   bigint;
-    top     bigint;
 BEGIN
-    FOR mark IN SELECT m.tenant_id, m.first FROM change_marks m WHERE m.txid = mine ORDER BY m.tenant_id LOOP
-        SELECT count(*) INTO added FROM change_pending p
-         WHERE p.tenant_id = mark.tenant_id AND p.txid = mine AND p.arrival >= mark.first;
-        UPDATE tenant_counters c SET head = c.head + added
-         WHERE c.tenant_id = mark.tenant_id RETURNING c.head INTO STRICT top;
-        RETURN QUERY
-            WITH taken AS (
-                DELETE FROM change_pending p
-                 WHERE p.tenant_id = mark.tenant_id AND p.txid = mine AND p.arrival >= mark.first
-                RETURNING p.arrival, p.kind, p.entity_id, p.data
-            ), numbered AS (
-                SELECT t.*, top - added + row_number() OVER (ORDER BY t.arrival) AS seq FROM taken t
-            ), logged AS (
-                INSERT INTO change_log (tenant_id, seq, tag, kind, entity_id, entry)
-                SELECT mark.tenant_id, n.seq, new_tag, n.kind, n.entity_id,
-                       concat('{"seq":', n.seq, ',"kind":"', n.kind, '","data":', n.data, '}')
-                  FROM numbered n
-            ), known AS (
-                UPDATE event_registry r SET seq = n.seq
-                  FROM numbered n
-                 WHERE n.kind = 'event' AND r.tenant_id = mark.tenant_id AND r.event_id = n.entity_id
-            )
-            SELECT mark.tenant_id, n.kind, n.entity_id, n.seq FROM numbered n ORDER BY n.seq;
-        DELETE FROM change_marks m WHERE m.tenant_id = mark.tenant_id AND m.txid = mine;
-        PERFORM pg_notify('motomind_changes', mark.tenant_id || ' ' || top);
-    END LOOP;
+    UPDATE event_registry r SET seq = n.seq
+      FROM numbered n
+     WHERE n.kind = 'event' AND r.tenant_id = n.tenant_id AND r.event_id = n.entity_id;
+    RETURN NULL;
 END
 $$;
+REVOKE ALL ON FUNCTION refuse_odometer(uuid, integer, uuid, integer), check_reading(event_registry),
+    register_events(), settle_events(), log_events(), number_events() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION register_events(), settle_events(), log_events(), number_events() TO motomind_owner;
 
 SET LOCAL ROLE motomind_owner;
--- A partition carries the triggers too: a direct insert fires only its own.
-CREATE OR REPLACE FUNCTION furnish_event_partition(part regclass) RETURNS void
-    LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM raise_tenant_wall(part);
-    PERFORM admit_system(part);
-    EXECUTE format('GRANT SELECT, INSERT ON %s TO motomind_server', part);
-    EXECUTE format('GRANT SELECT, INSERT (tenant_id, id, vehicle_id, type, occurred_at, date, timezone, miles, total_minor,
-                    currency, vendor, notes, payload, fix, fix_absent, session_id, corrects, reason, user_id)
-                    ON %s TO motomind_client', part);
-    EXECUTE format('GRANT SELECT, INSERT, DELETE ON %s TO motomind_system', part);
-    EXECUTE format('CREATE TRIGGER immutable_whole BEFORE TRUNCATE ON %s EXECUTE FUNCTION refuse_event_change()', part);
-    PERFORM log_event_inserts(part);
-END
-$$;
-CREATE FUNCTION log_event_inserts(target regclass) RETURNS void
-    LANGUAGE plpgsql AS $$
-BEGIN
-    -- Triggers of one table fire in the order of their names.
-    EXECUTE format('CREATE TRIGGER on_insert_1_register AFTER INSERT ON %s REFERENCING NEW TABLE AS fresh EXECUTE FUNCTION register_events()', target);
-    EXECUTE format('CREATE TRIGGER on_insert_2_settle AFTER INSERT ON %s REFERENCING NEW TABLE AS fresh EXECUTE FUNCTION settle_events()', target);
-    EXECUTE format('CREATE TRIGGER on_insert_3_log AFTER INSERT ON %s REFERENCING NEW TABLE AS fresh EXECUTE FUNCTION log_events()', target);
-END
-$$;
-REVOKE ALL ON FUNCTION log_event_inserts(regclass) FROM PUBLIC;
+-- Triggers of one table fire in the order of their names.
+CREATE TRIGGER on_insert_1_register AFTER INSERT ON vehicle_events
+    REFERENCING NEW TABLE AS fresh EXECUTE FUNCTION register_events();
+CREATE TRIGGER on_insert_2_settle AFTER INSERT ON vehicle_events
+    REFERENCING NEW TABLE AS fresh EXECUTE FUNCTION settle_events();
+CREATE TRIGGER on_insert_3_log AFTER INSERT ON vehicle_events
+    REFERENCING NEW TABLE AS fresh EXECUTE FUNCTION log_events();
+CREATE TRIGGER number_events AFTER INSERT ON change_log
+    REFERENCING NEW TABLE AS numbered EXECUTE FUNCTION number_events();
 
 -- Events that were there before their log: they pass through the same triggers, by being written
 -- again into a fresh default partition.
 ALTER TABLE vehicle_events DETACH PARTITION vehicle_events_default;
 ALTER TABLE vehicle_events_default RENAME TO vehicle_events_before;
 ALTER INDEX vehicle_events_default_pkey RENAME TO vehicle_events_before_pkey;
-ALTER TABLE vehicle_events_before DISABLE ROW LEVEL SECURITY;
 CREATE TABLE vehicle_events_default PARTITION OF vehicle_events DEFAULT;
 SELECT furnish_event_partition('vehicle_events_default');
-SELECT admit_system('vehicle_events');
-GRANT SELECT, INSERT, DELETE ON vehicle_events TO motomind_system;
-SELECT log_event_inserts('vehicle_events');
-GRANT SELECT ON vehicle_events_before TO motomind_system;
 SET LOCAL ROLE motomind_system;
 INSERT INTO vehicle_events (tenant_id, id, vehicle_id, type, occurred_at, date, timezone, miles, total_minor, currency,
     vendor, notes, payload, fix, fix_absent, session_id, corrects, reason, body, received_at, op_id, device_id, user_id)

@@ -173,7 +173,7 @@ pub const RULES: &[Rule] = &[
         "SELECT t.relname || ' to ' || a.grantee::regrole::text FROM tables t, aclexplode(t.relacl) a
           WHERE a.privilege_type = 'UPDATE'
             AND a.grantee NOT IN ('motomind_owner'::regrole, 'motomind_system'::regrole)
-            AND (t.relname IN ('vehicle_events', 'change_log', 'event_registry') OR t.oid IN (SELECT oid FROM partitions))",
+            AND (t.relname IN ('vehicle_events', 'vehicle_event_audit_logs', 'change_log', 'event_registry') OR t.oid IN (SELECT oid FROM partitions))",
     ),
     rule(
         "definer_owner",
@@ -227,7 +227,7 @@ pub const RULES: &[Rule] = &[
            FROM (SELECT oid, relname FROM partitions
                  UNION ALL SELECT oid, relname FROM tables WHERE relname = 'vehicle_events') AS part,
                 unnest(ARRAY['immutable', 'immutable_whole', 'on_insert_1_register',
-                             'on_insert_2_settle', 'on_insert_3_log']) AS wanted (name)
+                             'on_insert_2_settle', 'on_insert_3_log', 'on_insert_4_audit']) AS wanted (name)
           WHERE NOT EXISTS (SELECT FROM pg_trigger g
                              WHERE g.tgrelid = part.oid AND g.tgname = wanted.name AND g.tgenabled IN ('O', 'A'))",
     ),
@@ -239,6 +239,8 @@ pub const RULES: &[Rule] = &[
                         ('vehicles', 'stamp'), ('vehicles', 'stamp_vehicle'),
                         ('garages', 'log_insert'), ('garages', 'log_update'), ('garages', 'refuse_delete'),
                         ('garages', 'stamp'), ('profiles', 'stamp'), ('tenants', 'open_log'),
+                        ('change_log', 'number_events'),
+                        ('vehicle_event_audit_logs', 'immutable'), ('vehicle_event_audit_logs', 'immutable_whole'),
                         ('operations', 'keep'), ('operations', 'refuse_delete'),
                         ('rejected_operations', 'keep'), ('rejected_operations', 'refuse_delete'),
                         ('devices', 'refuse_delete')) AS wanted (relation, trigger)

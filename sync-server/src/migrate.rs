@@ -56,6 +56,7 @@ migrations! {
     17 "017_soft_delete",
     18 "018_maintenance_log",
     19 "019_imported_rows",
+    20 "020_event_audit",
 }
 
 /// The advisory lock that runners take, so that two never work on one database.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use motomind_protocol::effective::{Member, effective};
+use motomind_protocol::effective::{Act, Member, effective, is_retracted, may_act};
 use motomind_protocol::odometer::{judge, judge_timeline};
 use motomind_protocol::{EventId, Reading};
 use motomind_tests::dice::Dice;
@@ -42,6 +42,10 @@ impl Offer {
         }
     }
 
+    fn restoration(of: Uuid) -> Self {
+        Self { kind: "restoration", ..Self::retraction(of) }
+    }
+
     fn with(mut self, payload: &'static str) -> Self {
         self.payload = payload;
         self
@@ -72,6 +76,12 @@ async fn write(
             values.join(", ")
         ))
         .await
+}
+
+async fn flush(client: &Client, tenant: Uuid, vehicle: Uuid, pending: &mut Vec<Offer>) {
+    if !pending.is_empty() {
+        write(client, tenant, vehicle, &std::mem::take(pending)).await.unwrap();
+    }
 }
 
 async fn fresh() -> (Database, Client, Uuid, Uuid) {
@@ -190,77 +200,106 @@ async fn corrections_and_retractions_are_judged_too() {
     }
 }
 
-/// Law: whatever corrects whatever, in one statement or many, the registry's choice is
-/// `protocol::effective`'s.
+/// Law: whatever corrects, retracts and restores whatever, in one statement or many, the registry's
+/// choice is `protocol::effective`'s, and what `protocol::effective::may_act` refuses is refused.
 #[tokio::test]
 async fn the_registry_agrees_with_protocol_on_what_counts() {
     let (_database, client, tenant, vehicle) = fresh().await;
     let mut dice = Dice::new(3);
-    let (mut known, mut pending): (Vec<Uuid>, Vec<Offer>) = (Vec::new(), Vec::new());
-    for _ in 0..300 {
+    let mut known: Vec<Member> = Vec::new();
+    let mut pending: Vec<Offer> = Vec::new();
+    let mut refused = [0, 0];
+    for seq in 0..400_u64 {
         let id = Uuid::new_v4();
         let mut offer = Offer { kind: "parking", miles: None, ..Offer::reading(id, 0, 0) };
-        if let (Some(target), false) = (dice.pick(&known), dice.permille(200)) {
-            let kind = if dice.permille(300) { "retraction" } else { "parking" };
-            offer = Offer { kind, ..offer.correcting(*target) };
+        if let (Some(target), false) = (dice.pick(&known).copied(), dice.permille(150)) {
+            let kinds = ["parking", "retraction", "retraction", "restoration", "restoration"];
+            let kind = dice.pick(&kinds).copied().unwrap();
+            offer = Offer { kind, ..offer.correcting(target.event_id.0) };
+            let act = Act::of_type(kind);
+            let retracted = is_retracted(target.event_id, &known);
+            if let Err((code, _)) = may_act(act, target.act, retracted) {
+                flush(&client, tenant, vehicle, &mut pending).await;
+                let error = write(&client, tenant, vehicle, &[offer]).await.unwrap_err();
+                assert_eq!(constraint(&error), format!("vehicle_events_{code}"));
+                refused[usize::from(act == Act::Restores)] += 1;
+                continue;
+            }
         }
-        known.push(id);
+        let (event_id, corrects) = (EventId(id), offer.corrects.map(EventId));
+        known.push(Member { event_id, seq, corrects, act: Act::of_type(offer.kind) });
         // Sometimes what corrects stands before what it corrects in the statement.
-        let place = dice.index(pending.len() + 1).unwrap();
+        let last = pending.len();
+        let place = if offer.kind == "parking" { dice.index(last + 1).unwrap() } else { last };
         pending.insert(place, offer);
         if dice.permille(400) {
-            write(&client, tenant, vehicle, &pending).await.unwrap();
-            pending.clear();
+            flush(&client, tenant, vehicle, &mut pending).await;
         }
     }
-    write(&client, tenant, vehicle, &pending).await.unwrap();
+    flush(&client, tenant, vehicle, &mut pending).await;
+    assert!(refused[0] > 20 && refused[1] > 20, "{refused:?}");
 
     let rows = client
-        .query("SELECT r.event_id, r.root_id, r.seq, r.effective, e.type, e.corrects FROM event_registry r
-                  JOIN vehicle_events e ON e.tenant_id = r.tenant_id AND e.id = r.event_id", &[])
+        .query(
+            "SELECT event_id, root_id, seq, effective, retracted FROM event_registry ORDER BY seq",
+            &[],
+        )
         .await
         .unwrap();
     assert_eq!(rows.len(), known.len());
-    let parent: BTreeMap<Uuid, Option<Uuid>> =
-        rows.iter().map(|row| (row.get(0), row.get(5))).collect();
-    let root = |mut id: Uuid| {
+    let parent: BTreeMap<EventId, Option<EventId>> =
+        known.iter().map(|one| (one.event_id, one.corrects)).collect();
+    let root = |mut id: EventId| {
         while let Some(up) = parent[&id] {
             id = up;
         }
         id
     };
-    let retracted: Vec<Uuid> = rows
-        .iter()
-        .filter(|row| row.get::<_, &str>(4) == "retraction")
-        .map(|row| row.get(5))
-        .collect();
-    let mut families: BTreeMap<Uuid, Vec<Member>> = BTreeMap::new();
+    let mut families: BTreeMap<EventId, Vec<Member>> = BTreeMap::new();
     for row in &rows {
-        let (id, seq): (Uuid, i64) = (row.get(0), row.get(2));
-        assert_eq!(row.get::<_, Uuid>(1), root(id));
-        if row.get::<_, &str>(4) != "retraction" {
-            let member = Member {
-                event_id: EventId(id),
-                seq: seq.unsigned_abs(),
-                retracted: retracted.contains(&id),
-            };
-            families.entry(root(id)).or_default().push(member);
-        }
+        let (id, seq) = (EventId(row.get(0)), row.get::<_, i64>(2));
+        assert_eq!(row.get::<_, Uuid>(1), root(id).0);
+        let known = known.iter().find(|one| one.event_id == id).unwrap();
+        families.entry(root(id)).or_default().push(Member { seq: seq.unsigned_abs(), ..*known });
     }
-    for (root, members) in &families {
-        let (roots, corrections): (Vec<Member>, Vec<Member>) =
-            members.iter().copied().partition(|member| member.event_id.0 == *root);
-        let counts = effective(roots[0], &corrections);
-        for row in rows.iter().filter(|row| row.get::<_, Uuid>(1) == *root) {
-            let id = EventId(row.get(0));
-            assert_eq!(row.get::<_, bool>(3), Some(id) == counts, "{id} of {root}: {counts:?}");
-        }
+    for row in &rows {
+        let id = EventId(row.get(0));
+        let family = &families[&root(id)];
+        let counts = effective(root(id), family);
+        assert_eq!(row.get::<_, bool>(3), counts == Some(id), "{id}: {counts:?} of {family:?}");
+        assert_eq!(row.get::<_, bool>(4), is_retracted(id, family), "{id} of {family:?}");
     }
-    assert!(families.len() > 20 && families.values().any(|members| members.len() > 3));
+    assert!(families.len() > 20 && families.values().any(|members| members.len() > 6));
 }
 
-/// Thousands of corrections and retractions of one vehicle in one statement each: linear, or the
-/// limit would end it.
+/// Several acts on one event in one statement: the last one decides, each needs the one before.
+#[tokio::test]
+async fn a_retraction_and_its_restoration_may_come_in_one_statement() {
+    let (_database, client, tenant, vehicle) = fresh().await;
+    let id = Uuid::new_v4();
+    let counting = "SELECT count(*) FROM event_registry WHERE effective";
+    let story = [
+        Offer::reading(id, 1, 10),
+        Offer::retraction(id),
+        Offer::restoration(id),
+        Offer::retraction(id),
+        Offer::restoration(id),
+    ];
+    write(&client, tenant, vehicle, &story).await.unwrap();
+    assert_eq!(count(&client, counting).await, 1);
+    let twice = [Offer::retraction(id), Offer::restoration(id), Offer::restoration(id)];
+    let error = write(&client, tenant, vehicle, &twice).await.unwrap_err();
+    assert_eq!(constraint(&error), "vehicle_events_not_retracted");
+    write(&client, tenant, vehicle, &[Offer::retraction(id), Offer::retraction(id)]).await.unwrap();
+    assert_eq!(count(&client, counting).await, 0);
+    // While it was out, a lower reading came in after it: the old one no longer fits before that.
+    write(&client, tenant, vehicle, &[Offer::reading(Uuid::new_v4(), 2, 9)]).await.unwrap();
+    let error = write(&client, tenant, vehicle, &[Offer::restoration(id)]).await.unwrap_err();
+    assert_eq!(constraint(&error), "vehicle_events_odometer");
+}
+
+/// Thousands of corrections, retractions and restorations of one vehicle in one statement each:
+/// linear, or the limit would end it.
 #[tokio::test]
 async fn corrections_in_bulk_take_their_time_once() {
     let (_database, client, tenant, vehicle) = fresh().await;
@@ -276,10 +315,15 @@ async fn corrections_in_bulk_take_their_time_once() {
     let readings = bulk("miles, id", &format!("n, {id}"));
     let corrections = bulk("miles, corrects", &format!("n + 1, {id}"));
     let retractions = bulk("corrects", id).replace("'odometer'", "'retraction'");
-    for write in [readings, corrections, retractions] {
-        client.batch_execute(&write).await.unwrap();
-    }
-    assert_eq!(count(&client, "SELECT count(*) FROM event_registry").await, 60_000);
+    let restorations = retractions.replace("'retraction'", "'restoration'");
     let counting = "SELECT count(*) FROM event_registry WHERE effective";
-    assert_eq!(count(&client, counting).await, 0);
+    for (write, remain) in
+        [(readings, 20_000), (corrections, 20_000), (retractions, 0), (restorations, 20_000)]
+    {
+        client.batch_execute(&write).await.unwrap();
+        assert_eq!(count(&client, counting).await, remain);
+    }
+    assert_eq!(count(&client, "SELECT count(*) FROM event_registry").await, 80_000);
+    let audited = "SELECT count(*) FROM vehicle_event_audit_logs";
+    assert_eq!(count(&client, audited).await, 60_000);
 }

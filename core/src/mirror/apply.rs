@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
+use motomind_protocol::effective::Act;
 use motomind_protocol::{
     EventId, Flag, Garage, GarageId, Millis, OpId, Vehicle, VehicleId, odometer, registry,
 };
@@ -219,7 +220,7 @@ fn insert_event(
         blob_opt(corrects.map(|id| id.0)),
         blob_opt(root.map(|id| id.0)),
         // As a family of its own; a refused one stays visible.
-        kind == registry::RETRACTION && standing.state != "rejected",
+        !Act::of_type(kind).states_a_fact() && standing.state != "rejected",
         generation,
         data,
     ])?;

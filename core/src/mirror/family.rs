@@ -1,4 +1,5 @@
-//! Families: an event, its corrections and their retractions, and which of them is shown.
+//! Families: an event and everything that corrects, retracts or restores it, and which of them
+//! is shown.
 //! The rule itself is [`motomind_protocol::effective`].
 //!
 //! A family is named by its *root*: where a row's chain of `corrects` ends, at an event that
@@ -6,8 +7,8 @@
 //! [`super::put_event`] and [`remove`] alone, and both end in [`moved`], so that no row's root and
 //! no family's choice can lag behind.
 
-use motomind_protocol::effective::{Member, effective};
-use motomind_protocol::{EventId, registry};
+use motomind_protocol::EventId;
+use motomind_protocol::effective::{Act, Member, effective};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::StoreError;
@@ -119,36 +120,21 @@ pub(super) fn remove_untold(conn: &Connection) -> Result<(), StoreError> {
 
 struct Row {
     member: Member,
-    corrects: Option<EventId>,
-    retraction: bool,
     rejected: bool,
 }
 
 /// Decides which event of a family counts and hides the others. Refused operations take no part;
 /// they stay visible, marked.
 fn refresh(conn: &Connection, root: EventId) -> Result<(), StoreError> {
-    let mut rows = members(conn, root)?;
-    let retracted: Vec<EventId> = rows
-        .iter()
-        .filter(|row| row.retraction && !row.rejected)
-        .filter_map(|row| row.corrects)
-        .collect();
-    for row in &mut rows {
-        row.member.retracted = retracted.contains(&row.member.event_id);
-    }
-    let corrections: Vec<Member> = rows
-        .iter()
-        .filter(|row| row.member.event_id != root && !row.retraction && !row.rejected)
-        .map(|row| row.member)
-        .collect();
-    let first = Member { event_id: root, seq: 0, retracted: retracted.contains(&root) };
-    let counts = effective(first, &corrections);
+    let rows = members(conn, root)?;
+    let standing: Vec<Member> =
+        rows.iter().filter(|row| !row.rejected).map(|row| row.member).collect();
+    let counts = effective(root, &standing);
     let mut statement =
         conn.prepare_cached("UPDATE events SET hidden = ?2 WHERE event_id = ?1 AND hidden <> ?2")?;
-    for row in &rows {
-        let counts = counts == Some(row.member.event_id) && !row.retraction;
-        let shown = row.rejected || counts;
-        statement.execute(params![blob(&row.member.event_id.0), !shown])?;
+    for Row { member, rejected } in rows {
+        let counts = counts == Some(member.event_id) && member.act.states_a_fact();
+        statement.execute(params![blob(&member.event_id.0), !(rejected || counts)])?;
     }
     Ok(())
 }
@@ -166,10 +152,9 @@ fn members(conn: &Connection, root: EventId) -> Result<Vec<Row>, StoreError> {
             member: Member {
                 event_id: EventId(read_id(row, 0)?),
                 seq: seq.map_or(u64::MAX, i64::unsigned_abs),
-                retracted: false,
+                corrects: read_id_opt(row, 2)?.map(EventId),
+                act: Act::of_type(row.get_ref(3)?.as_str().unwrap_or_default()),
             },
-            corrects: read_id_opt(row, 2)?.map(EventId),
-            retraction: row.get_ref(3)?.as_str().ok() == Some(registry::RETRACTION),
             rejected: row.get_ref(4)?.as_str().ok() == Some("rejected"),
         });
     }

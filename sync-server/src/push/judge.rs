@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use motomind_protocol::effective::{self, Member};
 use motomind_protocol::odometer::{self, OutOfOrder, Reading};
 use motomind_protocol::wire::{Outcome, Rejection};
 use motomind_protocol::{
@@ -42,7 +43,7 @@ pub(crate) enum Verdict {
     Rejected(Rejection),
     /// It states a fact: an event is written.
     Accepted {
-        /// The event that it corrects or retracts, as resolved.
+        /// The event that it corrects, retracts or restores, as resolved.
         corrects: Option<EventId>,
         /// What the server remarks.
         flags: Vec<Flag>,
@@ -156,10 +157,16 @@ pub(crate) fn superseded(operation: &Operation, known: &Known) -> Superseded {
     found
 }
 
-/// The rest of rule 5: a fact in the place of an accepted retraction stands alone; as a correction
-/// of it, in a family that was taken back, it would never count.
-pub(crate) fn states_anew(event: &Event, target: EventId, known: &Known) -> bool {
-    !event.is_retraction() && known.events.get(&target).is_some_and(|target| target.is_retraction)
+/// The rest of rule 5: what an event corrects that takes the place of an accepted one. Retractions
+/// and restorations are not acted on: a fact in the place of one stands alone (in a family that was
+/// taken back, it would never count), another act is about the same event.
+pub(crate) fn in_place_of(event: &Event, target: EventId, known: &Known) -> Option<EventId> {
+    match known.events.get(&target) {
+        Some(replaced) if !replaced.act.states_a_fact() => {
+            replaced.corrects.filter(|_| !event.act().states_a_fact())
+        }
+        _ => Some(target),
+    }
 }
 
 /// Rule 6: the event that a correction names, where it does not name what it supersedes.
@@ -183,7 +190,7 @@ fn follow_corrected(named: EventId, by: OpId, known: &Known) -> Result<EventId, 
     for _ in 0..CHAIN_LENGTH_MAX {
         if let Some(event) = known.events.get(&at) {
             // What was discarded has nothing in its place.
-            let discarded = event.is_retraction && at != named;
+            let discarded = !event.act.states_a_fact() && at != named;
             return if discarded { Err(refused()) } else { Ok(at) };
         }
         match known.operations.get(&at.into()).map(|op| op.state) {
@@ -195,8 +202,8 @@ fn follow_corrected(named: EventId, by: OpId, known: &Known) -> Result<EventId, 
     Err(refused())
 }
 
-/// The rest of rule 4 and of rule 6, once the target is known: whose event it is, and of which
-/// vehicle.
+/// The rest of rule 4 and of rule 6, once the target is known: whose event it is, of which vehicle,
+/// and whether it can be acted on at all. The target's family is known.
 pub(crate) fn may_correct(
     event: &Event,
     corrects: EventId,
@@ -209,9 +216,13 @@ pub(crate) fn may_correct(
         return Some(reject(code::UNKNOWN_VEHICLE, message, Some("corrects")));
     }
     let own = target.user_id == Some(bench.caller.user_id);
-    if event.is_retraction() && !own && bench.caller.role < Role::Manager {
-        let message = "only a manager takes back what someone else captured";
+    if !event.act().states_a_fact() && !own && bench.caller.role < Role::Manager {
+        let message = "only a manager takes back or brings back what someone else captured";
         return Some(reject(code::FORBIDDEN, message, None));
+    }
+    let retracted = known.family.is_retracted(corrects);
+    if let Err((code, message)) = effective::may_act(event.act(), target.act, retracted) {
+        return Some(reject(code, message, Some("corrects")));
     }
     None
 }
@@ -229,7 +240,7 @@ pub(crate) fn state(event: &Event, place: usize, known: &mut Known, bench: &Benc
     accept(event, None, bench)
 }
 
-/// Rules 7 and 8 for a correction or retraction: the timeline that it would produce.
+/// Rules 7 and 8 for what corrects, retracts or restores: the timeline that it would produce.
 pub(crate) fn correct(
     event: &Event,
     corrects: EventId,
@@ -243,17 +254,18 @@ pub(crate) fn correct(
         if let Some(old) = &old {
             timeline.remove(old);
         }
-        let judged = match (&new, &old) {
-            (Some(new), _) => {
-                let (before, after) = timeline.around(new);
-                odometer::judge(new, before, after)
-            }
-            (None, Some(old)) => {
-                let (before, after) = timeline.around(old);
+        let judged = new.map_or(Ok(()), |new| {
+            let (before, after) = timeline.around(&new);
+            odometer::judge(&new, before, after)?;
+            timeline.insert(new);
+            Ok(())
+        });
+        let judged = judged.and_then(|()| {
+            old.map_or(Ok(()), |old| {
+                let (before, after) = timeline.around(&old);
                 odometer::judge_removal(before, after)
-            }
-            (None, None) => Ok(()),
-        };
+            })
+        });
         if let Err(contradiction) = judged {
             let miles = new.or(old).map_or(0, |reading| reading.miles);
             return out_of_order(event, &contradiction, miles);
@@ -271,10 +283,12 @@ pub(crate) fn reading_change(
     bench: &Bench,
 ) -> (Option<Reading>, Option<Reading>) {
     let grown = known.family.with(FamilyMember {
-        event_id: event.id,
-        seq: UNNUMBERED + place as u64,
-        corrects: Some(corrects),
-        is_retraction: event.is_retraction(),
+        kin: Member {
+            event_id: event.id,
+            seq: UNNUMBERED + place as u64,
+            corrects: Some(corrects),
+            act: event.act(),
+        },
         reading: reading_of(event, place, bench),
     });
     (known.family.reading(), grown.reading())

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use motomind_protocol::effective::{Member, effective};
+use motomind_protocol::effective::{Act, Member, effective, is_retracted};
 use motomind_protocol::odometer::Reading;
 use motomind_protocol::{EventId, Hash, Millis, OpId, UserId, VehicleId};
 
@@ -59,8 +59,10 @@ pub(crate) struct KnownEvent {
     pub(crate) vehicle_id: VehicleId,
     /// Who captured it, where that is known.
     pub(crate) user_id: Option<UserId>,
-    /// Whether it takes another one back.
-    pub(crate) is_retraction: bool,
+    /// The event that it names.
+    pub(crate) corrects: Option<EventId>,
+    /// What it does to that one.
+    pub(crate) act: Act,
 }
 
 /// Effective readings of one vehicle, in order.
@@ -88,26 +90,20 @@ impl Timeline {
     }
 }
 
-/// An event, its corrections, and what was retracted of them.
+/// An event, its corrections, and what was retracted and restored of them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Family {
     /// The first event of the chain.
     pub(crate) root: Option<EventId>,
-    /// Every event of it, the root and the retractions too.
+    /// Every event of it, the root, retractions and restorations too.
     pub(crate) members: Vec<FamilyMember>,
 }
 
 /// One event of a [`Family`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FamilyMember {
-    /// The event.
-    pub(crate) event_id: EventId,
-    /// Its sequence.
-    pub(crate) seq: u64,
-    /// The event it corrects or retracts.
-    pub(crate) corrects: Option<EventId>,
-    /// Whether it takes that event back.
-    pub(crate) is_retraction: bool,
+    /// The event, its order of arrival, and what it does to which other one.
+    pub(crate) kin: Member,
     /// The reading that it states.
     pub(crate) reading: Option<Reading>,
 }
@@ -115,23 +111,20 @@ pub(crate) struct FamilyMember {
 impl Family {
     /// The reading that counts, if one does.
     pub(crate) fn reading(&self) -> Option<Reading> {
-        let root = self.root?;
-        let retracted = |event: EventId| {
-            self.members.iter().any(|member| member.is_retraction && member.corrects == Some(event))
-        };
-        let member =
-            |seq: u64, event_id: EventId| Member { event_id, seq, retracted: retracted(event_id) };
-        let corrections: Vec<Member> = self
-            .members
-            .iter()
-            .filter(|member| member.event_id != root && !member.is_retraction)
-            .map(|one| member(one.seq, one.event_id))
-            .collect();
-        let counts = effective(member(0, root), &corrections)?;
+        let counts = effective(self.root?, &self.kin())?;
         self.members
             .iter()
-            .find(|member| member.event_id == counts)
+            .find(|member| member.kin.event_id == counts)
             .and_then(|member| member.reading)
+    }
+
+    /// Whether an event of it is retracted.
+    pub(crate) fn is_retracted(&self, event: EventId) -> bool {
+        is_retracted(event, &self.kin())
+    }
+
+    fn kin(&self) -> Vec<Member> {
+        self.members.iter().map(|member| member.kin).collect()
     }
 
     /// The family with one more event in it.

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use deadpool_postgres::Transaction;
+use motomind_protocol::effective::{Act, Member};
 use motomind_protocol::odometer::Reading;
 use motomind_protocol::{DeviceId, EventId, Hash, Incarnation, OpId, TenantId, UserId, VehicleId};
 use tokio_postgres::Row;
@@ -102,7 +103,8 @@ pub(crate) async fn operations(
         .await?;
     let events = transaction
         .prepare_cached(
-            "SELECT event_id, vehicle_id, user_id, is_retraction FROM event_registry
+            "SELECT event_id, vehicle_id, user_id, corrects, is_retraction, is_restoration
+             FROM event_registry
              WHERE tenant_id = $1 AND event_id = ANY($2)",
         )
         .await?;
@@ -115,7 +117,8 @@ pub(crate) async fn operations(
         let event = KnownEvent {
             vehicle_id: VehicleId(row.get(1)),
             user_id: row.get::<_, Option<Uuid>>(2).map(UserId),
-            is_retraction: row.get(3),
+            corrects: row.get::<_, Option<Uuid>>(3).map(EventId),
+            act: read_act(&row, 4),
         };
         known.events.insert(EventId(row.get(0)), event);
     }
@@ -143,10 +146,12 @@ pub(crate) async fn chain(
         operations(transaction, tenant, &wanted, known).await?;
         wanted = wanted
             .iter()
-            .filter_map(|id| known.operations.get(&OpId(*id)))
-            .filter_map(|operation| match operation.state {
-                KnownState::Closed { by } => Some(by.0),
-                _ => None,
+            .filter_map(|id| match known.operations.get(&OpId(*id)).map(|op| op.state) {
+                Some(KnownState::Closed { by }) => Some(by.0),
+                // What takes the place of a retraction may be about the same event.
+                _ => {
+                    known.events.get(&EventId(*id)).and_then(|event| event.corrects).map(|id| id.0)
+                }
             })
             .collect();
     }
@@ -163,11 +168,11 @@ pub(crate) async fn family(
         .prepare_cached(
             "WITH root AS (SELECT root_id AS id FROM event_registry
                            WHERE tenant_id = $1 AND event_id = $2)
-             SELECT m.event_id, m.arrival, m.corrects, m.is_retraction,
+             SELECT m.event_id, m.arrival, m.corrects, m.is_retraction, m.is_restoration,
                     m.at_ms, m.miles, m.starts_segment, m.root_id
              FROM root JOIN event_registry m ON m.tenant_id = $1 AND m.event_id = root.id
              UNION
-             SELECT m.event_id, m.arrival, m.corrects, m.is_retraction,
+             SELECT m.event_id, m.arrival, m.corrects, m.is_retraction, m.is_restoration,
                     m.at_ms, m.miles, m.starts_segment, m.root_id
              FROM root JOIN event_registry m
                ON m.tenant_id = $1 AND m.root_id = root.id AND m.corrects IS NOT NULL",
@@ -175,15 +180,17 @@ pub(crate) async fn family(
         .await?;
     let rows = transaction.query(&statement, &[&tenant.0, &event.0]).await?;
     Ok(Family {
-        root: rows.first().map(|row| EventId(row.get(7))),
+        root: rows.first().map(|row| EventId(row.get(8))),
         members: rows
             .iter()
             .map(|row| FamilyMember {
-                event_id: EventId(row.get(0)),
-                seq: row.get::<_, i64>(1).unsigned_abs(),
-                corrects: row.get::<_, Option<Uuid>>(2).map(EventId),
-                is_retraction: row.get(3),
-                reading: read_reading(row, [0, 4, 1, 5, 6]),
+                kin: Member {
+                    event_id: EventId(row.get(0)),
+                    seq: row.get::<_, i64>(1).unsigned_abs(),
+                    corrects: row.get::<_, Option<Uuid>>(2).map(EventId),
+                    act: read_act(row, 3),
+                },
+                reading: read_reading(row, [0, 5, 1, 6, 7]),
             })
             .collect(),
     })
@@ -218,6 +225,15 @@ pub(crate) async fn neighbours(
         }
     }
     Ok(())
+}
+
+/// Columns: whether it is a retraction, whether a restoration.
+fn read_act(row: &Row, at: usize) -> Act {
+    match (row.get(at), row.get(at + 1)) {
+        (true, _) => Act::Retracts,
+        (false, true) => Act::Restores,
+        (false, false) => Act::Corrects,
+    }
 }
 
 /// Columns: event, instant, arrival, miles, starts_segment.

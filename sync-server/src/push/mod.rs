@@ -290,8 +290,7 @@ impl<'a> Sitting<'a> {
             return Ok(Verdict::NothingToRetract);
         }
         let corrects = match superseded.event {
-            Some(target) if judge::states_anew(event, target, &self.known) => None,
-            Some(target) => Some(target),
+            Some(target) => judge::in_place_of(event, target, &self.known),
             None => match judge::named(operation, &self.known) {
                 Ok(named) => named,
                 Err(verdict) => return Ok(*verdict),
@@ -304,10 +303,10 @@ impl<'a> Sitting<'a> {
             }
             return Ok(judge::state(event, place, &mut self.known, bench));
         };
+        self.known.family = load::family(transaction, tenant, corrects).await?;
         if let Some(verdict) = judge::may_correct(event, corrects, &self.known, bench) {
             return Ok(verdict);
         }
-        self.known.family = load::family(transaction, tenant, corrects).await?;
         let (old, new) = judge::reading_change(event, corrects, place, &self.known, bench);
         let places: Vec<_> =
             [old, new].into_iter().flatten().map(|reading| (event.vehicle_id, reading)).collect();

@@ -13,31 +13,23 @@ type Events = BTreeMap<EventId, (u64, EventRecord)>;
 #[must_use]
 pub fn effective_events(events: &Events, vehicle: Option<VehicleId>) -> BTreeSet<EventId> {
     let mut families: BTreeMap<EventId, Vec<Member>> = BTreeMap::new();
-    let mut retracted = BTreeSet::new();
     let of_vehicle =
         |record: &EventRecord| vehicle.is_none_or(|vehicle| record.event.vehicle_id == vehicle);
     for (seq, record) in events.values().filter(|(_, record)| of_vehicle(record)) {
-        if record.event.is_retraction() {
-            retracted.extend(record.corrects);
-        } else {
-            let root = root_of(events, record);
-            families.entry(root).or_default().push(Member {
-                event_id: record.event.id,
-                seq: *seq,
-                retracted: false,
-            });
-        }
+        families.entry(root_of(events, record)).or_default().push(Member {
+            event_id: record.event.id,
+            seq: *seq,
+            corrects: record.corrects,
+            act: record.event.act(),
+        });
     }
-    let mut counting = BTreeSet::new();
-    for (root, mut members) in families {
-        for member in &mut members {
-            member.retracted = retracted.contains(&member.event_id);
-        }
-        let first = Member { event_id: root, seq: 0, retracted: retracted.contains(&root) };
-        members.retain(|member| member.event_id != root);
-        counting.extend(effective(first, &members));
-    }
-    counting
+    let known =
+        |root: &EventId| events.get(root).is_none_or(|(_, r)| r.event.act().states_a_fact());
+    families
+        .iter()
+        .filter(|(root, _)| known(root))
+        .filter_map(|(root, members)| effective(*root, members))
+        .collect()
 }
 
 /// The first event of the chain of corrections that leads to this one.

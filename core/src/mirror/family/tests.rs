@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use motomind_protocol::VehicleId;
+use motomind_protocol::{VehicleId, registry};
 use proptest::prelude::*;
 use serde_json::json;
 use uuid::Uuid;
@@ -14,7 +14,7 @@ const EVENTS: u8 = 7;
 #[derive(Clone, Debug)]
 enum Step {
     /// A row comes, or another one under the same id: an id may turn out to be someone else's.
-    Put { id: u8, corrects: Option<u8>, retraction: bool, seq: Option<u64>, rejected: bool },
+    Put { id: u8, corrects: Option<u8>, act: Act, seq: Option<u64>, rejected: bool },
     /// An overlaid row is taken out.
     Remove(u8),
     /// The server's log is another one from here on.
@@ -26,19 +26,24 @@ enum Step {
 #[derive(Clone, Copy, Debug)]
 struct Known {
     corrects: Option<u8>,
-    retraction: bool,
+    act: Act,
     seq: Option<u64>,
     rejected: bool,
     generation: i64,
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let put = (0..EVENTS, any::<u8>(), any::<bool>(), 0u64..30, 0u8..4).prop_map(
-        |(id, corrects, retraction, seq, state)| Step::Put {
+    let act = prop_oneof![
+        3 => Just(Act::Corrects),
+        2 => Just(Act::Retracts),
+        1 => Just(Act::Restores),
+    ];
+    let put = (0..EVENTS, any::<u8>(), act, 0u64..30, 0u8..4).prop_map(
+        |(id, corrects, act, seq, state)| Step::Put {
             id,
             // Only older ones are corrected: nobody corrects what is not there to be seen.
             corrects: (id > 0 && corrects < 200).then(|| corrects % id.max(1)),
-            retraction: retraction && corrects < 200,
+            act: if id > 0 && corrects < 200 { act } else { Act::Corrects },
             seq: (state < 2).then_some(seq),
             rejected: state == 3,
         },
@@ -56,7 +61,11 @@ fn id_of(event: u8) -> EventId {
 }
 
 fn put(conn: &Connection, event: u8, known: &Known) {
-    let kind = if known.retraction { registry::RETRACTION } else { "odometer" };
+    let kind = match known.act {
+        Act::Corrects => "odometer",
+        Act::Retracts => registry::RETRACTION,
+        Act::Restores => registry::RESTORATION,
+    };
     let data = json!({
         "event": {"id": id_of(event), "vehicle_id": VehicleId(Uuid::nil()), "type": kind,
                   "occurred_at": 0, "date": "2026-11-20", "miles": null},
@@ -80,23 +89,19 @@ fn expected(rows: &BTreeMap<u8, Known>) -> BTreeMap<u8, (u8, bool)> {
         }
         event
     };
-    let retracted =
-        |event: u8| rows.values().any(|k| k.retraction && !k.rejected && k.corrects == Some(event));
     let counting = |family: u8| {
-        let corrections = rows.iter().filter(|(event, known)| {
-            **event != family && root(**event) == family && !known.retraction && !known.rejected
-        });
+        let standing =
+            rows.iter().filter(|(event, known)| root(**event) == family && !known.rejected);
         let member = |(event, known): (&u8, &Known)| Member {
             event_id: id_of(*event),
             seq: known.seq.unwrap_or(u64::MAX),
-            retracted: retracted(*event),
+            corrects: known.corrects.map(id_of),
+            act: known.act,
         };
-        let corrections: Vec<Member> = corrections.map(member).collect();
-        let first = Member { event_id: id_of(family), seq: 0, retracted: retracted(family) };
-        effective(first, &corrections)
+        effective(id_of(family), &standing.map(member).collect::<Vec<_>>())
     };
     let expected = |(event, known): (&u8, &Known)| {
-        let counts = counting(root(*event)) == Some(id_of(*event)) && !known.retraction;
+        let counts = counting(root(*event)) == Some(id_of(*event)) && known.act.states_a_fact();
         (*event, (root(*event), !(counts || known.rejected)))
     };
     rows.iter().map(expected).collect()
@@ -123,9 +128,9 @@ proptest! {
         let mut generation = 1;
         for step in steps {
             match step {
-                Step::Put { id, corrects, retraction, seq, rejected } => {
+                Step::Put { id, corrects, act, seq, rejected } => {
                     let seq = seq.filter(|_| !rejected);
-                    let known = Known { corrects, retraction, seq, rejected, generation };
+                    let known = Known { corrects, act, seq, rejected, generation };
                     put(&conn, id, &known);
                     rows.insert(id, known);
                 }
@@ -155,10 +160,10 @@ proptest! {
 fn a_row_that_leaves_its_family_shows_what_it_had_retracted() {
     let conn = Connection::open_in_memory().unwrap();
     create(&conn).unwrap();
-    let plain =
-        Known { corrects: None, retraction: false, seq: Some(7), rejected: false, generation: 1 };
+    let act = Act::Corrects;
+    let plain = Known { corrects: None, act, seq: Some(7), rejected: false, generation: 1 };
     put(&conn, 0, &plain);
-    put(&conn, 1, &Known { corrects: Some(0), retraction: true, seq: None, ..plain });
+    put(&conn, 1, &Known { corrects: Some(0), act: Act::Retracts, seq: None, ..plain });
     assert_eq!(found(&conn)[&0], (0, true));
     put(&conn, 1, &Known { seq: Some(26), ..plain });
     assert_eq!(found(&conn), BTreeMap::from([(0, (0, false)), (1, (1, false))]));
