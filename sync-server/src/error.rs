@@ -199,9 +199,11 @@ impl From<tokio_postgres::Error> for Error {
         match error.code() {
             None => Self::Unavailable(text),
             Some(&SqlState::QUERY_CANCELED) => Self::Timeout,
-            // connection exceptions, insufficient resources, operator intervention
+            // a standby or a database set read-only, as before a failover or on a full disk
+            Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => Self::Unavailable(text),
+            // connection exceptions, insufficient resources, operator intervention, failing storage
             Some(state)
-                if ["08", "53", "57"].iter().any(|class| state.code().starts_with(class)) =>
+                if ["08", "53", "57", "58"].iter().any(|class| state.code().starts_with(class)) =>
             {
                 Self::Unavailable(text)
             }

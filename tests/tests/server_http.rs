@@ -195,6 +195,49 @@ async fn a_request_that_takes_too_long_is_ended() {
     server.stop().await;
 }
 
+/// The database is there and cannot take anything: nobody's operation is to blame for it, and each
+/// is taken when it can again.
+#[tokio::test]
+async fn a_database_that_cannot_write_now_is_unavailable() {
+    let database = Postgres::shared().database().await;
+    let (tenant, vehicle) = database.tenant_with_vehicle().await;
+    let admin = database.admin().await;
+    let mut device = Sender::of("http://nowhere.invalid", tenant, Role::Technician);
+    let name = admin.query_one("SELECT current_database()", &[]).await.unwrap();
+    let name: String = name.get(0);
+    let fail_with = |state: &str| {
+        format!(
+            "CREATE OR REPLACE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
+               $$ BEGIN RAISE EXCEPTION 'the disk says no' USING ERRCODE = '{state}'; END $$;
+             CREATE OR REPLACE TRIGGER fail BEFORE INSERT ON vehicle_events_2026
+               FOR EACH ROW EXECUTE FUNCTION fail()"
+        )
+    };
+    let heal = "DROP TRIGGER fail ON vehicle_events_2026".to_string();
+    let read_only = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
+    let writable = format!("ALTER DATABASE {name} RESET default_transaction_read_only");
+    // Read-only, disk full, too many connections, I/O error, a file is gone.
+    let troubles = [(read_only, writable)]
+        .into_iter()
+        .chain(["53100", "53300", "58030", "58P01"].map(|state| (fail_with(state), heal.clone())));
+    for (trouble, end) in troubles {
+        let sealed = device.seal(damage(vehicle, 1));
+        let body = serde_json::to_string(&device.batch(vec![sealed.clone()])).unwrap();
+        admin.batch_execute(&trouble).await.unwrap();
+        let server = serve(&database).await;
+        let refused = problem(device.at(&server).push_body(body).await).await;
+        let code = (refused.code.as_str(), refused.status);
+        assert_eq!(code, ("unavailable", 503), "{trouble}");
+        server.stop().await;
+
+        admin.batch_execute("SET default_transaction_read_only = off").await.unwrap();
+        admin.batch_execute(&end).await.unwrap();
+        let server = serve(&database).await;
+        accepted(&device.at(&server).outcome(sealed).await);
+        server.stop().await;
+    }
+}
+
 #[tokio::test]
 async fn the_server_does_not_start_where_tenants_would_not_be_kept_apart() {
     let database = Postgres::shared().database().await;
