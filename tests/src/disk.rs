@@ -163,6 +163,11 @@ impl Disk {
         self.0.shared.lock().recorded = Some(Vec::new());
     }
 
+    /// Keeps one more copy, of the disk as it is now.
+    pub fn record_now(&self) {
+        self.0.shared.lock().record();
+    }
+
     /// The copies since the last call, each as a disk whose power has just gone.
     #[must_use]
     pub fn take_recorded(&self, dice: &mut Dice) -> Vec<Self> {

@@ -273,7 +273,7 @@ impl State {
         Ok(())
     }
 
-    fn record(&mut self) {
+    pub(super) fn record(&mut self) {
         if let Some(mut recorded) = self.recorded.take() {
             let mut copy = self.clone();
             copy.handles = 0;
