@@ -14,7 +14,6 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::document::{Actor, DELETED_AT, Document, Put, Signature, read_scalar};
-use super::form::normalised;
 use super::intent::{Action, FieldEdit, RecordIntent, Step, TextEdit};
 use super::merge::{Circumstances, Taken, take};
 use super::schema::Form;
@@ -161,37 +160,10 @@ pub fn take_over_compacted(
     let heads = known.map(|(_, now)| *now).chain(again.texts.iter().copied());
     let mut intent = intent.clone();
     let all_known = seen.len() >= intent.heads.len();
-    let mut step = with_texts_merged(old, &intent, step, around)?;
-    leave_out_unchanged(old, &seen, &mut step);
+    let step = with_texts_merged(old, &intent, step, around)?;
     intent.heads = heads.map(|head| Hash(head.0)).collect();
     let taken = take(Some(existing), &intent, &step, around)?;
     Ok(Taken { heads_known: all_known, ..taken })
-}
-
-/// Drops what the person set to the very value that they saw: they changed nothing, and must not
-/// compete now because that value lives no more.
-fn leave_out_unchanged(old: &Document, seen: &[ChangeHash], step: &mut Step) {
-    let doc = old.automerge();
-    let is_shown = |object: &ObjId, key: &str, form: Form, value: &Value| match doc
-        .get_all_at(object, key, seen)
-        .unwrap_or_default()
-        .as_slice()
-    {
-        [(Stored::Scalar(shown), _)] => {
-            read_scalar(form, shown).unwrap_or_default() == normalised(form, value.clone())
-        }
-        _ => false,
-    };
-    step.patch.retain(|name, edit| match (old.collection().field(name), edit) {
-        (Some(field), FieldEdit::Set(value)) => !is_shown(&ROOT, name, field.form, value),
-        (Some(_), FieldEdit::Keys(keys)) => {
-            if let Ok(Some((Stored::Object(_), object))) = doc.get(ROOT, name.as_str()) {
-                keys.retain(|key, value| !is_shown(&object, key, Form::Json(0), value));
-            }
-            true
-        }
-        _ => true,
-    });
 }
 
 /// The step with its texts' splices as they stand in the old document at last.

@@ -430,15 +430,16 @@ fn put_one(tx: &mut Transaction<'_>, put: Put) -> Result<(), CannotPut> {
     Ok(())
 }
 
-/// Puts a value, also where it is the one of several that is shown. Automerge would then only take
-/// the others away, and the choice would be lost beside a value that is set meanwhile.
+/// Puts a value, also where it is the one that is shown. Automerge would then change nothing, or
+/// only take competing ones away, and what a person chose would be lost beside a value that
+/// someone else sets meanwhile.
 fn choose(
     tx: &mut Transaction<'_>,
     object: &ObjId,
     key: &str,
     value: ScalarValue,
 ) -> Result<(), AutomergeError> {
-    if tx.get_all(object, key)?.len() > 1 {
+    if matches!(tx.get(object, key)?, Some((Stored::Scalar(shown), _)) if *shown == value) {
         tx.delete(object, key)?;
     }
     tx.put(object, key, value)
