@@ -19,7 +19,7 @@ use motomind_protocol::wire::{
 };
 use motomind_protocol::{
     Body, Event, EventRecord, FixAbsence, FixSource, Flag, Hash, OpState, Operation,
-    SealedOperation, Vehicle, code, validate, verify_chain,
+    SealedOperation, Vehicle, code, records, validate, verify_chain,
 };
 use serde_json::{Value, json};
 
@@ -69,6 +69,16 @@ fn there_is_a_file_for_every_example_and_none_besides() {
     for spec in TYPES {
         assert!(expected.contains(&format!("event_{}.json", spec.name)), "{}", spec.name);
     }
+}
+
+#[test]
+fn the_record_of_the_file_can_still_be_read() {
+    let change: Change = serde_json::from_value(value("change_record")).unwrap();
+    let ChangeKind::Record(record) = change.what else { panic!("{:?}", change.what) };
+    let collection = records::find(&record.collection).unwrap();
+    let document = records::Document::from_changes(collection, record.id, &record.changes).unwrap();
+    assert_eq!(document.fields()["vin"], "1HGCM82633A004352");
+    assert_eq!(document.fields()["year"], 2019);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The Rust values behind the golden files.
 
 mod events;
+mod records;
 
 use chrono::NaiveDate;
 use motomind_protocol::wire::{
@@ -71,6 +72,7 @@ pub(crate) fn examples() -> Vec<Example> {
     out.extend(changes());
     out.extend(pages());
     out.extend(around());
+    out.extend(records::examples());
     out
 }
 
