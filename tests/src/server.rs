@@ -289,6 +289,15 @@ pub fn retraction(vehicle: Uuid, of: Uuid) -> Event {
     event
 }
 
+/// A restoration of an event.
+#[must_use]
+pub fn restoration(vehicle: Uuid, of: Uuid) -> Event {
+    let mut event = plain(vehicle, "restoration", 0);
+    event.corrects = Some(EventId(of));
+    event.reason = Some("it was right".into());
+    event
+}
+
 fn plain(vehicle: Uuid, kind: &str, minutes: i64) -> Event {
     let day = NaiveDate::from_ymd_opt(2026, 3, 1).unwrap();
     let at = NOON + minutes * 60_000;
