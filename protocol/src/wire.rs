@@ -258,6 +258,9 @@ pub struct RecordChange {
     pub collection: String,
     /// The record.
     pub id: Uuid,
+    /// The operation that these changes come from; absent for what was written on the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub op_id: Option<OpId>,
     /// Automerge changes, plain, in an order in which they apply; base64 on the wire.
     #[serde(default, with = "base64_list", skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Vec<u8>>,

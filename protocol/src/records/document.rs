@@ -182,10 +182,31 @@ impl Document {
         Ok(document)
     }
 
+    /// The document that these changes make, the first of them those that it begins with.
+    ///
+    /// # Errors
+    /// [`BadDocument`].
+    pub fn of_changes<B: AsRef<[u8]>>(
+        collection: &'static Collection,
+        id: Uuid,
+        changes: &[B],
+    ) -> Result<Self, BadDocument> {
+        let automerge = Automerge::new_with_encoding(TextEncoding::UnicodeCodePoint);
+        let mut document = Self { collection, automerge };
+        document.grow(id, changes)?;
+        Ok(document)
+    }
+
     fn is_of(&self, id: Uuid) -> bool {
-        let says = |key: &str, value: &str| {
-            matches!(self.automerge.get(ROOT, key), Ok(Some((Stored::Scalar(found), _)))
-                if found.as_str() == Some(value))
+        let says = |key: &str, value: &str| match self.automerge.get_all(ROOT, key) {
+            Ok(found) => {
+                let is_value = |stored: &Stored<'_>| match stored {
+                    Stored::Scalar(found) => found.as_str() == Some(value),
+                    Stored::Object(_) => false,
+                };
+                !found.is_empty() && found.iter().all(|(stored, _)| is_value(stored))
+            }
+            Err(_) => false,
         };
         says("collection", self.collection.name) && says("id", &id.to_string())
     }
@@ -224,6 +245,18 @@ impl Document {
     /// # Errors
     /// [`BadDocument`]; the document is then as it was.
     pub fn apply<B: AsRef<[u8]>>(&mut self, changes: &[B]) -> Result<(), BadDocument> {
+        let id = self.id().ok_or(BadDocument::Foreign)?;
+        self.grow(id, changes)
+    }
+
+    fn id(&self) -> Option<Uuid> {
+        match self.automerge.get(ROOT, "id") {
+            Ok(Some((Stored::Scalar(id), _))) => Uuid::parse_str(id.as_str()?).ok(),
+            _ => None,
+        }
+    }
+
+    fn grow<B: AsRef<[u8]>>(&mut self, id: Uuid, changes: &[B]) -> Result<(), BadDocument> {
         let mut read = Vec::with_capacity(changes.len());
         for bytes in changes {
             read.push(read_change(bytes.as_ref())?);
@@ -234,7 +267,11 @@ impl Document {
         if hashes.iter().any(|hash| grown.get_change_meta_by_hash(hash).is_none()) {
             return Err(BadDocument::Incomplete);
         }
-        self.automerge = grown;
+        let grown = Self { collection: self.collection, automerge: grown };
+        if !grown.is_of(id) {
+            return Err(BadDocument::Foreign);
+        }
+        *self = grown;
         Ok(())
     }
 
