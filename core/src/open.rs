@@ -96,31 +96,50 @@ fn open_connection(options: &OpenOptions) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = match &options.vfs {
-        Some(vfs) => Connection::open_with_flags_and_vfs(&options.journal, flags, vfs.as_str())?,
-        None => Connection::open_with_flags(&options.journal, flags)?,
-    };
+    let conn = open_file(&options.journal, options.vfs.as_deref(), options.key.as_deref(), flags)?;
     conn.set_prepared_statement_cache_capacity(64);
     // Plans are made once, not again for every value that is bound.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // Whoever holds the lock holds it for good: say so at once.
     conn.busy_timeout(std::time::Duration::ZERO)?;
-    if let Some(key) = &options.key {
+    settle_durability(&conn).map_err(|error| unreadable(error, options))?;
+    conn.execute_batch(
+        "PRAGMA foreign_keys = ON;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA trusted_schema = OFF;",
+    )?;
+    Ok(conn)
+}
+
+/// Opens a file with its key, to be held alone.
+pub(crate) fn open_file(
+    path: &str,
+    vfs: Option<&str>,
+    key: Option<&str>,
+    flags: OpenFlags,
+) -> Result<Connection, OpenError> {
+    let conn = match vfs {
+        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs)?,
+        None => Connection::open_with_flags(path, flags)?,
+    };
+    if let Some(key) = key {
         give_key(&conn, key)?;
     }
     // Unqualified, so that it holds for the mirror too, from the moment it is attached: where there
     // is no shared memory, a file in WAL mode cannot even be looked at without it.
-    let pragmas = "PRAGMA locking_mode = EXCLUSIVE;
-         PRAGMA main.page_size = 4096;
+    conn.execute_batch("PRAGMA locking_mode = EXCLUSIVE")?;
+    Ok(conn)
+}
+
+/// How a journal is written: synced at every commit.
+pub(crate) fn settle_durability(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute_batch(
+        "PRAGMA main.page_size = 4096;
          PRAGMA main.journal_mode = WAL;
          PRAGMA main.synchronous = FULL;
          PRAGMA fullfsync = ON;
-         PRAGMA checkpoint_fullfsync = ON;
-         PRAGMA foreign_keys = ON;
-         PRAGMA temp_store = MEMORY;
-         PRAGMA trusted_schema = OFF;";
-    conn.execute_batch(pragmas).map_err(|error| unreadable(error, options))?;
-    Ok(conn)
+         PRAGMA checkpoint_fullfsync = ON;",
+    )
 }
 
 /// A file whose first page makes no sense is encrypted, or damaged, or not ours.
@@ -128,7 +147,8 @@ fn unreadable(error: rusqlite::Error, options: &OpenOptions) -> OpenError {
     match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::NotADatabase) if options.key.is_some() => OpenError::WrongKey,
         Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt) => {
-            OpenError::JournalDamaged(error.to_string())
+            let hint = "; if it is encrypted, open it with its key";
+            OpenError::JournalDamaged(format!("{error}{hint}"))
         }
         _ => error.into(),
     }
@@ -144,7 +164,7 @@ fn give_key(conn: &Connection, key: &str) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn migrate_journal(conn: &Connection) -> Result<(), OpenError> {
+pub(crate) fn migrate_journal(conn: &Connection) -> Result<(), OpenError> {
     let found: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let known = JOURNAL_MIGRATIONS.len() as i64;
     if found > known {
@@ -202,13 +222,12 @@ fn attach(conn: &Connection, options: &OpenOptions) -> Result<(), StoreError> {
 /// Resets a damaged cache file in place; SQLite's documented way, which works on every VFS.
 fn empty_database(options: &OpenOptions) -> Result<(), StoreError> {
     const RESET: DbConfig = DbConfig::SQLITE_DBCONFIG_RESET_DATABASE;
-    let mirror = OpenOptions { journal: options.mirror.clone(), key: None, ..options.clone() };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-    let conn = match &mirror.vfs {
-        Some(vfs) => Connection::open_with_flags_and_vfs(&mirror.journal, flags, vfs.as_str())?,
-        None => Connection::open_with_flags(&mirror.journal, flags)?,
-    };
-    conn.execute_batch("PRAGMA locking_mode = EXCLUSIVE")?;
+    let vfs = options.vfs.as_deref();
+    let conn = open_file(&options.mirror, vfs, None, flags).map_err(|error| match error {
+        OpenError::Store(error) => error,
+        other => StoreError::Damaged(other.to_string()),
+    })?;
     conn.set_db_config(RESET, true)?;
     conn.execute_batch("VACUUM")?;
     conn.set_db_config(RESET, false)?;

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use crate::error::OpenError;
 use crate::ids::read_id;
+use crate::open::{migrate_journal, open_file, settle_durability};
 
 /// What was recovered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,38 +36,20 @@ pub fn salvage(
 ) -> Result<Salvaged, OpenError> {
     // A WAL cannot be read without shared memory through a read-only handle: open for writing,
     // allow no writes, and leave the WAL where it is at the end.
-    let old = open(damaged, vfs, key, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let old = open_file(damaged, vfs, key, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     old.execute_batch("PRAGMA query_only = ON")?;
     old.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     let create = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-    let new = open(into, vfs, key, create)?;
-    new.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
+    let new = open_file(into, vfs, key, create)?;
+    settle_durability(&new)?;
+    migrate_journal(&new)?;
     let tx = new.unchecked_transaction()?;
-    tx.execute_batch(include_str!("journal/001_journal.sql"))?;
-    tx.pragma_update(None, "user_version", 1)?;
     copy_table(&old, &tx, "device")?;
     copy_table(&old, &tx, "incarnations")?;
     copy_table(&old, &tx, "checkpoints")?;
     let salvaged = copy_operations(&old, &tx)?;
     tx.commit()?;
     Ok(salvaged)
-}
-
-fn open(
-    path: &str,
-    vfs: Option<&str>,
-    key: Option<&str>,
-    flags: OpenFlags,
-) -> Result<Connection, OpenError> {
-    let conn = match vfs {
-        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs)?,
-        None => Connection::open_with_flags(path, flags)?,
-    };
-    if let Some(key) = key {
-        conn.pragma_update(None, "key", key)?;
-    }
-    conn.execute_batch("PRAGMA locking_mode = EXCLUSIVE")?;
-    Ok(conn)
 }
 
 fn copy_table(old: &Connection, new: &Connection, table: &str) -> Result<(), OpenError> {
