@@ -50,6 +50,7 @@ mod identity;
 pub mod limits;
 pub mod odometer;
 mod operation;
+pub mod position;
 mod record;
 pub mod records;
 pub mod registry;
