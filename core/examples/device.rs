@@ -67,6 +67,11 @@ fn run(args: &Args) -> Result<(), Failure> {
         }
         Command::Amend { op, facts } => amend(&mut device, *op, facts),
         Command::Discard { op, reason } => captured(device.discard(*op, reason, now())),
+        Command::Retract { event, reason } => captured(device.retract(*event, reason, now())),
+        Command::Restore { event, reason } => captured(device.restore(*event, reason, now())),
+        Command::Family { event } => {
+            show::family(&device.family(*event)?.ok_or(CaptureError::UnknownOperation)?)
+        }
         Command::Retry { op } => Ok(device.retry(*op, now())?),
         Command::ImportFuelio { vehicle, file, timezone, currency, step } => {
             let vehicle = find_vehicle(&device, vehicle)?;

@@ -1,11 +1,13 @@
 //! Capturing: judged, sealed, and durable before it returns.
 
+use motomind_protocol::effective::Act;
 use motomind_protocol::{
     Body, ClockEvidence, Event, EventId, Millis, OpId, OpState, Operation, Reading,
     SealedOperation, Surroundings, VehicleId, Warning, limits, odometer, probable_duplicate,
     registry, validate, warnings,
 };
 
+use crate::act::act;
 use crate::device::{ChainHead, Device};
 use crate::error::CaptureError;
 use crate::fact::{Capture, Captured, Clock};
@@ -110,9 +112,15 @@ impl Device {
         match stored.state {
             OpState::Superseded => Err(CaptureError::AlreadySuperseded),
             OpState::Accepted => {
-                // What is captured anew in the place of a retraction corrects nothing that stands.
-                let anew = capture.kind != registry::RETRACTION && stored.is_a_retraction()?;
-                capture.corrects = (!anew).then(|| op_id.into());
+                let act = Act::of_type(&capture.kind);
+                capture.corrects = match (stored.act()?, act) {
+                    (Act::Corrects, _) => Some(op_id.into()),
+                    // What is captured anew in the place of a retraction corrects nothing that
+                    // stands …
+                    (_, Act::Corrects) => None,
+                    // … and another act in its place is about the same event.
+                    _ => self.acted_on(op_id.into())?,
+                };
                 self.record(capture, Vec::new(), clock.into())
             }
             _ => {
@@ -164,8 +172,8 @@ impl Device {
         Ok(())
     }
 
-    /// Takes a capture back: on the server a retraction if it had arrived, else its id is closed
-    /// for ever. The journal keeps it either way.
+    /// Takes a capture back: on the server a retraction if it had arrived (of a retraction, a
+    /// restoration), else its id is closed for ever. The journal keeps it either way.
     ///
     /// # Errors
     /// As [`Device::amend`].
@@ -189,15 +197,11 @@ impl Device {
         }
         let operation = stored.operation()?;
         let event = operation.event().ok_or(CaptureError::UnknownOperation)?;
-        let mut retraction = Capture::new(
-            event.vehicle_id,
-            registry::RETRACTION,
-            clock.wall_ms.clamp(limits::OCCURRED_AT_MIN_MS, limits::OCCURRED_AT_MAX_MS),
-            event.date,
-            event.timezone.clone(),
-        );
-        retraction.corrects = Some(target.into());
-        retraction.reason = Some(reason.into());
+        if stored.state == OpState::Accepted && event.is_retraction() {
+            let named = event.corrects.ok_or(CaptureError::UnknownOperation)?;
+            return self.restore(self.acted_on(event.id)?.unwrap_or(named), reason, clock);
+        }
+        let retraction = act(event, registry::RETRACTION, target.into(), reason.into(), clock);
         self.amend(op_id, retraction, clock)
     }
 
@@ -242,6 +246,9 @@ impl Device {
             return Ok(Judged::CapturedBefore(captured));
         }
         validate(&event).map_err(CaptureError::Invalid)?;
+        if supersedes.is_empty() {
+            self.may_act(&event)?;
+        }
         let warnings = self.look_around(&event)?;
         let operation = Operation {
             op_id,

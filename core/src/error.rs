@@ -95,8 +95,8 @@ pub enum CaptureError {
     /// The caller's id belongs to another capture; use a fresh one.
     #[error("the id belongs to another capture")]
     IdReused,
-    /// No such operation on this device.
-    #[error("no such operation on this device")]
+    /// No such operation or event on this device.
+    #[error("this device does not know it")]
     UnknownOperation,
     /// An amendment or discard has already taken its place.
     #[error("the operation has already been amended or discarded")]

@@ -52,10 +52,10 @@ pub struct Capture {
     /// The capture session.
     #[serde(default)]
     pub session_id: Option<Uuid>,
-    /// The event that this one corrects or retracts.
+    /// The event that this one corrects, retracts or restores.
     #[serde(default)]
     pub corrects: Option<EventId>,
-    /// Why it corrects or retracts.
+    /// Why it corrects, retracts or restores.
     #[serde(default)]
     pub reason: Option<String>,
     /// Keys of a newer peer.

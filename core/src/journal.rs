@@ -1,5 +1,6 @@
 //! The journal: operations in the order of capture, and how far each has travelled.
 
+use motomind_protocol::effective::Act;
 use motomind_protocol::{
     Event, Hash, Incarnation, Millis, OpId, OpState, Operation, SealedOperation, code, limits,
     wire::Rejection,
@@ -64,7 +65,12 @@ impl Stored {
 
     /// Whether it takes another event back.
     pub(crate) fn is_a_retraction(&self) -> Result<bool, StoreError> {
-        Ok(self.operation()?.event().is_some_and(Event::is_retraction))
+        Ok(self.act()? == Act::Retracts)
+    }
+
+    /// What its event does to the one that it names.
+    pub(crate) fn act(&self) -> Result<Act, StoreError> {
+        Ok(self.operation()?.event().map_or(Act::Corrects, Event::act))
     }
 
     /// The sealed operation, read.
@@ -127,6 +133,14 @@ pub(crate) fn append(
 /// One operation.
 pub(crate) fn find(conn: &Connection, op_id: OpId) -> Result<Option<Stored>, StoreError> {
     let sql = format!("SELECT {STORED} FROM operations WHERE op_id = ?1");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query([blob(&op_id.0)])?;
+    rows.next()?.map(Stored::read).transpose()
+}
+
+/// The operation that has taken another one's place.
+pub(crate) fn superseding(conn: &Connection, op_id: OpId) -> Result<Option<Stored>, StoreError> {
+    let sql = format!("SELECT {STORED} FROM operations WHERE supersedes = ?1 ORDER BY pos DESC");
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query([blob(&op_id.0)])?;
     rows.next()?.map(Stored::read).transpose()

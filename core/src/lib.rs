@@ -47,6 +47,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod act;
 mod capture;
 mod device;
 mod error;
@@ -73,7 +74,9 @@ pub use export::{
     EXPORT_VERSION, ExportError, ExportFooter, ExportHeader, ExportLine, ExportScope,
 };
 pub use fact::{Capture, Captured, Clock};
-pub use mirror::{PageKey, TimelineEntry, TimelinePage, TimelineQuery, VehicleEntry};
+pub use mirror::{
+    Family, FamilyMember, PageKey, TimelineEntry, TimelinePage, TimelineQuery, VehicleEntry,
+};
 pub use open::{DeviceIdentity, OpenOptions};
 pub use pending::{PendingItem, Status};
 pub use salvage::{Salvaged, salvage};

@@ -38,6 +38,7 @@ scenarios! {
     cloned_phone,
     competing_corrections,
     correct_what_was_accepted,
+    correction_chain_retracted_and_restored,
     correction_waits_for_its_parent,
     discard_after_it_may_have_arrived,
     discard_before_sending,

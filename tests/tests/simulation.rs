@@ -18,6 +18,7 @@ const THREADS: u64 = 2;
 const SEEDS_FOR_EVERYTHING: u64 = 500;
 const HAPPENS: &[&str] = &[
     "accepted",
+    "brought back",
     "duplicate",
     "forbidden",
     "forked",

@@ -56,6 +56,20 @@ pub(crate) enum Command {
         #[arg(long, default_value = "discarded")]
         reason: String,
     },
+    /// Take an event back, whoever captured it.
+    Retract {
+        event: EventId,
+        #[arg(long, default_value = "retracted")]
+        reason: String,
+    },
+    /// Bring back an event that was taken back.
+    Restore {
+        event: EventId,
+        #[arg(long, default_value = "restored")]
+        reason: String,
+    },
+    /// An event's whole story: who stated, corrected, retracted and restored it, and what counts.
+    Family { event: EventId },
     /// Offer a refused capture again as it is.
     Retry { op: OpId },
     /// Import a Fuelio CSV export.

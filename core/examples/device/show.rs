@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use motomind_core::http::SyncEnd;
 use motomind_core::protocol::{Event, Millis, VehicleId};
-use motomind_core::{Device, PendingItem, Status, TimelinePage, VehicleEntry};
+use motomind_core::{Device, Family, PendingItem, Status, TimelinePage, VehicleEntry};
 
 type Shown = Result<(), Box<dyn std::error::Error>>;
 
@@ -88,6 +88,38 @@ pub(crate) fn timeline(vehicles: &[VehicleEntry], page: &TimelinePage) -> Shown 
         println!("… older ones follow; give a larger --limit");
     }
     Ok(())
+}
+
+pub(crate) fn family(family: &Family) -> Shown {
+    let mut rows = Vec::new();
+    for member in &family.members {
+        let event = member.entry.record()?.event;
+        let standing = match (member.counts, member.retracted) {
+            (true, _) => "counts",
+            (false, true) => "retracted",
+            (false, false) => "",
+        };
+        rows.push(vec![
+            member.entry.event_id.to_string(),
+            member.entry.kind.clone(),
+            optional(member.entry.miles),
+            money(&event),
+            what(&event),
+            instant(member.said_at),
+            member.user_id.map(|user| user.to_string()).unwrap_or_default(),
+            member.reason.clone().unwrap_or_default(),
+            member.entry.state.as_str().to_owned(),
+            standing.to_owned(),
+        ]);
+    }
+    let head = ["event", "type", "miles", "cost", "what", "said", "by", "why", "state", ""];
+    table(&head, &rows);
+    Ok(())
+}
+
+fn instant(at: Millis) -> String {
+    let at = chrono::DateTime::from_timestamp_millis(at).unwrap_or_default();
+    at.format("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
 fn name(vehicles: &[VehicleEntry], id: VehicleId) -> String {

@@ -7,12 +7,14 @@
 //! [`super::put_event`] and [`remove`] alone, and both end in [`moved`], so that no row's root and
 //! no family's choice can lag behind.
 
-use motomind_protocol::EventId;
-use motomind_protocol::effective::{Act, Member, effective};
+use motomind_protocol::effective::{Act, Member, effective, is_retracted};
+use motomind_protocol::{DeviceId, EventId, Millis, UserId};
 use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
 
 use crate::error::StoreError;
 use crate::ids::{blob, read_id, read_id_opt};
+use crate::mirror::query::{self, TimelineEntry};
 
 /// The first event of the chain that `event` belongs to; itself when nothing is known of it.
 pub(super) fn root_of(conn: &Connection, event: EventId) -> Result<EventId, StoreError> {
@@ -118,18 +120,81 @@ pub(super) fn remove_untold(conn: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The whole story of an event.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Family {
+    /// The first event of the chain.
+    pub root: EventId,
+    /// The one that counts, if one does.
+    pub counts: Option<EventId>,
+    /// Everything that is known of it: the root, then by the server's sequence; this device's own
+    /// that have none yet come last. Refused ones are among them and take no part.
+    pub members: Vec<FamilyMember>,
+}
+
+/// One event of a [`Family`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FamilyMember {
+    /// The event, as in a list; the whole record is in it.
+    pub entry: TimelineEntry,
+    /// What it does to the event that it names.
+    pub act: Act,
+    /// Its newest retraction or restoration is a retraction.
+    pub retracted: bool,
+    /// It is the one that counts.
+    pub counts: bool,
+    /// Who said it, where that is known.
+    pub user_id: Option<UserId>,
+    /// The device it was said on.
+    pub device_id: Option<DeviceId>,
+    /// When the server received it; for this device's own until then, when it was said. UTC ms.
+    pub said_at: Millis,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// The family of an event.
+pub(crate) fn family_of(conn: &Connection, event: EventId) -> Result<Option<Family>, StoreError> {
+    let root = root_of(conn, event)?;
+    let rows = members(conn, root)?;
+    let standing = standing(&rows);
+    let counts = effective(root, &standing)
+        .filter(|id| standing.iter().any(|one| one.event_id == *id && one.act.states_a_fact()));
+    let mut members = Vec::with_capacity(rows.len());
+    for entry in query::family(conn, root)? {
+        let record = entry.record()?;
+        members.push(FamilyMember {
+            act: Act::of_type(&entry.kind),
+            retracted: is_retracted(entry.event_id, &standing),
+            counts: counts == Some(entry.event_id),
+            user_id: record.user_id,
+            device_id: record.device_id,
+            said_at: record.received_at,
+            reason: record.event.reason,
+            entry,
+        });
+    }
+    members.sort_by_key(|member| {
+        let entry = &member.entry;
+        (entry.event_id != root, entry.seq.unwrap_or(u64::MAX), entry.event_id)
+    });
+    Ok((!members.is_empty()).then_some(Family { root, counts, members }))
+}
+
+/// Refused operations take no part in their family.
+fn standing(rows: &[Row]) -> Vec<Member> {
+    rows.iter().filter(|row| !row.rejected).map(|row| row.member).collect()
+}
+
 struct Row {
     member: Member,
     rejected: bool,
 }
 
-/// Decides which event of a family counts and hides the others. Refused operations take no part;
-/// they stay visible, marked.
+/// Decides which event of a family counts and hides the others. Refused ones stay visible, marked.
 fn refresh(conn: &Connection, root: EventId) -> Result<(), StoreError> {
     let rows = members(conn, root)?;
-    let standing: Vec<Member> =
-        rows.iter().filter(|row| !row.rejected).map(|row| row.member).collect();
-    let counts = effective(root, &standing);
+    let counts = effective(root, &standing(&rows));
     let mut statement =
         conn.prepare_cached("UPDATE events SET hidden = ?2 WHERE event_id = ?1 AND hidden <> ?2")?;
     for Row { member, rejected } in rows {

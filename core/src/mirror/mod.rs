@@ -8,7 +8,8 @@ mod family;
 mod query;
 
 pub use apply::{Applied, PageError, Standing, apply, begin_rebuild, finish_rebuild, put_event};
-pub(crate) use family::remove_own;
+pub use family::{Family, FamilyMember};
+pub(crate) use family::{family_of, remove_own};
 pub use query::{PageKey, TimelineEntry, TimelinePage, TimelineQuery, VehicleEntry};
 pub(crate) use query::{event, events_near, garages, reading_before, timeline, vehicle, vehicles};
 

@@ -26,7 +26,7 @@ pub struct TimelineQuery {
     pub before: Option<PageKey>,
     /// Entries per page, 1 to 500; 0 means 50.
     pub limit: usize,
-    /// Also what was corrected or retracted, and the retractions.
+    /// Also what was corrected or retracted, and the retractions and restorations.
     pub include_hidden: bool,
 }
 
@@ -68,7 +68,7 @@ pub struct TimelineEntry {
     pub seq: Option<u64>,
     /// Where its operation stands; `accepted` for what others captured.
     pub state: OpState,
-    /// The event it corrects.
+    /// The event it corrects, retracts or restores.
     pub corrects: Option<EventId>,
     /// Corrected or retracted.
     pub hidden: bool,
@@ -163,6 +163,18 @@ pub(crate) fn timeline(
     };
     let next = entries.last().filter(|_| more).map(key);
     Ok(TimelinePage { entries, next })
+}
+
+/// An event and everything that corrects, retracts or restores it or its like.
+pub(super) fn family(conn: &Connection, root: EventId) -> Result<Vec<TimelineEntry>, StoreError> {
+    let sql = format!("SELECT {ENTRY} FROM events WHERE root = ?1 OR event_id = ?1");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query([blob(&root.0)])?;
+    let mut entries = Vec::new();
+    while let Some(row) = rows.next()? {
+        entries.push(read_entry(row)?);
+    }
+    Ok(entries)
 }
 
 fn read_entry(row: &Row<'_>) -> Result<TimelineEntry, StoreError> {

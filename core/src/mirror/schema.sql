@@ -43,9 +43,9 @@ CREATE TABLE $schema.events (
   seq         INTEGER,                     -- the server's; NULL until accepted
   state       TEXT NOT NULL,               -- of the operation; 'accepted' for everyone else's
   own         INTEGER NOT NULL,            -- 1: overlaid from the journal, 0: from the server's log
-  corrects    BLOB,                        -- the event it corrects or retracts
+  corrects    BLOB,                        -- the event it corrects, retracts or restores
   root        BLOB,                        -- first event of that chain; NULL: its own
-  hidden      INTEGER NOT NULL DEFAULT 0,  -- superseded, retracted, or itself a retraction
+  hidden      INTEGER NOT NULL DEFAULT 0,  -- superseded, retracted, or itself a retraction or restoration
   generation  INTEGER NOT NULL,
   data        TEXT NOT NULL                -- protocol::EventRecord as received
 ) STRICT;

@@ -1,6 +1,7 @@
 //! What people do with what they captured: amend, discard, retry; and they correct each other.
 
 use motomind_core::{CaptureError, TimelineEntry};
+use motomind_protocol::effective::Act;
 use motomind_protocol::{EventId, Millis, OpId, OpState, registry};
 use serde_json::json;
 
@@ -24,7 +25,7 @@ impl World {
         let standing = self.shown(index, |entry| {
             held.contains(&entry.event_id.into())
                 && (!entry.hidden || entry.state != OpState::Accepted)
-                && entry.kind != registry::RETRACTION
+                && Act::of_type(&entry.kind).states_a_fact()
         });
         match self.dice.pick(&standing).copied() {
             Some(op) => self.mend_one(index, op, discard),
@@ -115,6 +116,39 @@ impl World {
         } else if self.dice.permille(200) {
             capture.payload.insert("correction".into(), json!(true));
         }
+        self.capture(index, capture, How::New)
+    }
+
+    /// Brings back something that was retracted, one's own or someone else's.
+    ///
+    /// # Errors
+    /// A violated invariant.
+    pub fn bring_back(&mut self, index: usize) -> Checked {
+        let hidden = self.shown(index, |entry| {
+            entry.hidden
+                && entry.state == OpState::Accepted
+                && Act::of_type(&entry.kind).states_a_fact()
+        });
+        let Some(device) = self.phones[index].device.as_ref() else {
+            return Ok(());
+        };
+        let retracted = |op: &OpId| {
+            let event = EventId::from(*op);
+            let family = device.family(event).ok().flatten()?;
+            let one = family.members.into_iter().find(|one| one.entry.event_id == event)?;
+            one.retracted.then_some((*op, one.entry.vehicle_id))
+        };
+        let retracted: Vec<_> = hidden.iter().filter_map(retracted).collect();
+        let Some((op, vehicle)) = self.dice.pick(&retracted).copied() else {
+            return Ok(());
+        };
+        self.trace.count("brought back");
+        let mut capture = self.invent(index);
+        capture.vehicle_id = vehicle;
+        capture.kind = registry::RESTORATION.into();
+        capture.miles = None;
+        capture.corrects = Some(op.into());
+        capture.reason = Some("it was right".into());
         self.capture(index, capture, How::New)
     }
 

@@ -156,10 +156,11 @@ impl World {
             return Ok(());
         }
         match self.dice.below(100) {
-            0..=29 => {
+            0..=27 => {
                 let capture = self.invent(index);
                 self.capture(index, capture, How::New)
             }
+            28..=29 => self.bring_back(index),
             30..=32 => self.tap_twice(index),
             33..=34 => self.import(index),
             35 => self.reuse_id(index),

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use motomind_protocol::effective::{Act, may_act};
 use motomind_protocol::wire::{ChangeKind, Outcome, Rejection};
 use motomind_protocol::{
     DeviceId, Event, EventId, EventRecord, Flag, Garage, GarageId, Hash, Identity, Incarnation,
@@ -230,12 +231,14 @@ impl Tenant {
             return refuse(code::EVENT_ID_TAKEN, Some("id"));
         }
         self.close_all(operation, false, dice);
-        let corrects = match target {
-            Some(target) if !event.is_retraction() && self.takes_back(target) => None,
-            target => target.or(operation.parent()),
+        let corrects = match target.and_then(|target| self.act(target)) {
+            // In the place of a retraction or restoration: a fact stands alone, another act is
+            // about the same event.
+            Some((_, about)) => about.filter(|_| !event.act().states_a_fact()),
+            None => target.or(operation.parent()),
         };
         let corrects = corrects.map(|id| self.resolve(id, event)).transpose()?;
-        self.may_retract(pusher, event, corrects)?;
+        self.may_act(pusher, event, corrects)?;
         let mut flags = Vec::new();
         if is_clock_ahead(event.occurred_at, pusher.now) {
             flags.push(Flag::ClockAhead);
@@ -270,8 +273,11 @@ impl Tenant {
         target.map(|op| EventId::from(*op))
     }
 
-    fn takes_back(&self, id: EventId) -> bool {
-        self.events.get(&id).is_some_and(|(_, record)| record.event.is_retraction())
+    /// What an event does to which other one, if it is a retraction or restoration.
+    fn act(&self, id: EventId) -> Option<(Act, Option<EventId>)> {
+        let (_, record) = self.events.get(&id)?;
+        let act = record.event.act();
+        (!act.states_a_fact()).then_some((act, record.corrects))
     }
 
     /// Closes every operation whose place this one takes and that was not accepted. What had not
@@ -312,7 +318,7 @@ impl Tenant {
                 if parent.event.vehicle_id != event.vehicle_id {
                     return refuse(code::UNKNOWN_VEHICLE, Some("corrects"));
                 }
-                if parent.event.is_retraction() && id != named {
+                if !parent.event.act().states_a_fact() && id != named {
                     return refuse(code::PARENT_REJECTED, Some("corrects"));
                 }
                 return Ok(id);
@@ -330,19 +336,18 @@ impl Tenant {
         }
     }
 
-    fn may_retract(
-        &self,
-        pusher: &Pusher,
-        event: &Event,
-        corrects: Option<EventId>,
-    ) -> Refused<()> {
-        let captured_by =
-            corrects.and_then(|id| self.events.get(&id)).and_then(|(_, parent)| parent.user_id);
-        let anothers = captured_by != Some(pusher.identity.user_id);
-        if event.is_retraction() && anothers && pusher.role < Role::Manager {
+    fn may_act(&self, pusher: &Pusher, event: &Event, corrects: Option<EventId>) -> Refused<()> {
+        let Some((named, (_, parent))) = corrects.and_then(|id| Some((id, self.events.get(&id)?)))
+        else {
+            return Ok(());
+        };
+        let anothers = parent.user_id != Some(pusher.identity.user_id);
+        if !event.act().states_a_fact() && anothers && pusher.role < Role::Manager {
             return refuse(code::FORBIDDEN, None);
         }
-        Ok(())
+        let retracted = timeline::is_retracted(&self.events, named);
+        may_act(event.act(), parent.event.act(), retracted)
+            .or_else(|(code, _)| refuse(code, Some("corrects")))
     }
 }
 

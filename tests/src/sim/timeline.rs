@@ -32,6 +32,16 @@ pub fn effective_events(events: &Events, vehicle: Option<VehicleId>) -> BTreeSet
         .collect()
 }
 
+/// Whether the newest event that retracts or restores this one retracts it.
+#[must_use]
+pub fn is_retracted(events: &Events, id: EventId) -> bool {
+    let acts = events
+        .values()
+        .filter(|(_, record)| record.corrects == Some(id) && !record.event.act().states_a_fact());
+    let newest = acts.max_by_key(|(seq, _)| *seq);
+    newest.is_some_and(|(_, record)| record.event.is_retraction())
+}
+
 /// The first event of the chain of corrections that leads to this one.
 #[must_use]
 pub fn root_of(events: &Events, record: &EventRecord) -> EventId {
