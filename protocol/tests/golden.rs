@@ -76,7 +76,7 @@ fn the_record_of_the_file_can_still_be_read() {
     let change: Change = serde_json::from_value(value("change_record")).unwrap();
     let ChangeKind::Record(record) = change.what else { panic!("{:?}", change.what) };
     let collection = records::find(&record.collection).unwrap();
-    let document = records::Document::from_changes(collection, record.id, &record.changes).unwrap();
+    let document = records::Document::of_changes(collection, record.id, &record.changes).unwrap();
     assert_eq!(document.fields()["vin"], "1HGCM82633A004352");
     assert_eq!(document.fields()["year"], 2019);
 }

@@ -168,20 +168,6 @@ impl Document {
         document.is_of(id).then_some(document).ok_or(BadDocument::Foreign)
     }
 
-    /// The document of these changes alone.
-    ///
-    /// # Errors
-    /// [`BadDocument`].
-    pub fn from_changes<B: AsRef<[u8]>>(
-        collection: &'static Collection,
-        id: Uuid,
-        changes: &[B],
-    ) -> Result<Self, BadDocument> {
-        let mut document = Self::new(collection, id);
-        document.apply(changes)?;
-        Ok(document)
-    }
-
     /// The document that these changes make, the first of them those that it begins with.
     ///
     /// # Errors

@@ -77,6 +77,7 @@ pub(crate) fn examples() -> Vec<Example> {
     let change = RecordChange {
         collection: "vehicles".into(),
         id: VEHICLE.0,
+        op_id: Some(OpId(id(40))),
         changes,
         whole: false,
         extra: Map::new(),
