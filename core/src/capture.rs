@@ -7,10 +7,13 @@ use motomind_protocol::{
     registry, validate, warnings,
 };
 
+use uuid::Uuid;
+
 use crate::act::act;
 use crate::device::{ChainHead, Device};
 use crate::error::CaptureError;
 use crate::fact::{Capture, Captured, Clock};
+use crate::records::unsettled_creation;
 use crate::{journal, mirror, open, overlay, transaction};
 
 /// What came of judging a capture.
@@ -28,6 +31,16 @@ struct Prepared {
     warnings: Vec<Warning>,
 }
 
+/// An operation that has been judged and not sealed yet.
+pub(crate) struct Draft {
+    pub(crate) op_id: OpId,
+    pub(crate) lane: Uuid,
+    pub(crate) supersedes: Vec<OpId>,
+    pub(crate) needs: Vec<OpId>,
+    pub(crate) body: Body,
+    pub(crate) clock: Clock,
+}
+
 impl Device {
     /// Captures a fact. When this returns `Ok`, it survives a crash and a power loss.
     ///
@@ -40,7 +53,7 @@ impl Device {
         capture: Capture,
         clock: impl Into<Clock>,
     ) -> Result<Captured, CaptureError> {
-        self.record(capture, Vec::new(), clock.into())
+        self.take(capture, Vec::new(), clock.into())
     }
 
     /// Captures many facts in one durable transaction, as an import does: each has its own
@@ -121,7 +134,7 @@ impl Device {
                     // … and another act in its place is about the same event.
                     _ => self.acted_on(op_id.into())?,
                 };
-                self.record(capture, Vec::new(), clock.into())
+                self.take(capture, Vec::new(), clock.into())
             }
             _ => {
                 let mut replaced = journal::replaced_with(&self.conn, op_id)?;
@@ -139,10 +152,10 @@ impl Device {
                     capture.corrects = self.corrected_by(&replaced)?;
                 }
                 if !stored.has_a_foreign_id() {
-                    return self.record(capture, replaced, clock.into());
+                    return self.take(capture, replaced, clock.into());
                 }
                 replaced.remove(0);
-                let captured = self.record(capture, replaced, clock.into())?;
+                let captured = self.take(capture, replaced, clock.into())?;
                 self.set_aside(op_id, format!("amended as {}", captured.op_id))?;
                 Ok(captured)
             }
@@ -166,7 +179,7 @@ impl Device {
     }
 
     /// Takes a capture out of sight on this device alone; the journal keeps it.
-    fn set_aside(&mut self, op_id: OpId, why: String) -> Result<(), CaptureError> {
+    pub(crate) fn set_aside(&mut self, op_id: OpId, why: String) -> Result<(), CaptureError> {
         journal::set_aside(&self.conn, op_id, why)?;
         overlay::follow(self, &[op_id]);
         Ok(())
@@ -186,7 +199,7 @@ impl Device {
         let clock = clock.into();
         let stored = journal::find(&self.conn, op_id)?.ok_or(CaptureError::UnknownOperation)?;
         let mut target = op_id;
-        if stored.has_a_foreign_id() {
+        if stored.has_a_foreign_id() && stored.operation()?.intent().is_none() {
             match journal::replaced_with(&self.conn, op_id)?.get(1) {
                 Some(earlier) => target = *earlier,
                 None => {
@@ -196,6 +209,9 @@ impl Device {
             }
         }
         let operation = stored.operation()?;
+        if operation.intent().is_some() {
+            return self.discard_edit(op_id, reason.into(), clock);
+        }
         let event = operation.event().ok_or(CaptureError::UnknownOperation)?;
         if stored.state == OpState::Accepted && event.is_retraction() {
             let named = event.corrects.ok_or(CaptureError::UnknownOperation)?;
@@ -205,7 +221,7 @@ impl Device {
         self.amend(op_id, retraction, clock)
     }
 
-    fn record(
+    fn take(
         &mut self,
         capture: Capture,
         supersedes: Vec<OpId>,
@@ -250,23 +266,55 @@ impl Device {
             self.may_act(&event)?;
         }
         let warnings = self.look_around(&event)?;
-        let operation = Operation {
+        let draft = Draft {
             op_id,
+            lane: event.vehicle_id.0,
+            supersedes,
+            needs: unsettled_creation(&self.conn, event.vehicle_id.0)?.into_iter().collect(),
+            body: Body::Event(Box::new(event)),
+            clock,
+        };
+        let (operation, sealed) = self.seal(draft)?;
+        Ok(Judged::New(Box::new(Prepared { operation, sealed, warnings })))
+    }
+
+    /// Seals an operation behind the newest one.
+    fn seal(&self, draft: Draft) -> Result<(Operation, SealedOperation), CaptureError> {
+        let operation = Operation {
+            op_id: draft.op_id,
             tenant_id: self.who.identity.tenant_id,
             user_id: self.who.identity.user_id,
             device_id: self.who.device_id,
             incarnation: self.who.incarnation,
             device_seq: self.head.device_seq + 1,
-            lane: event.vehicle_id.0,
+            lane: draft.lane,
             schema: limits::SCHEMA_VERSION,
-            supersedes,
-            needs: Vec::new(),
-            clock: self.clock_evidence(clock),
+            supersedes: draft.supersedes,
+            needs: draft.needs,
+            clock: self.clock_evidence(draft.clock),
             prev_hash: self.head.hash,
-            body: Body::Event(Box::new(event)),
+            body: draft.body,
         };
         let sealed = operation.seal()?;
-        Ok(Judged::New(Box::new(Prepared { operation, sealed, warnings })))
+        Ok((operation, sealed))
+    }
+
+    /// Seals operations and makes them durable, all or none.
+    pub(crate) fn seal_all(&mut self, drafts: Vec<Draft>) -> Result<Vec<Operation>, CaptureError> {
+        let head = self.head;
+        transaction::begin(&self.conn)?;
+        let sealed: Result<Vec<Operation>, CaptureError> = drafts
+            .into_iter()
+            .map(|draft| {
+                let (operation, sealed) = self.seal(draft)?;
+                let prepared = Prepared { operation, sealed, warnings: Vec::new() };
+                self.append(&prepared)?;
+                Ok(prepared.operation)
+            })
+            .collect();
+        let stored =
+            sealed.and_then(|sealed| Ok(transaction::commit(&self.conn).map(|()| sealed)?));
+        stored.map_err(|error| self.nothing_stored(head, error))
     }
 
     fn append(&mut self, prepared: &Prepared) -> Result<Captured, CaptureError> {

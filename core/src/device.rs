@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::StoreError;
 use crate::journal;
+use crate::mirror::RecordRef;
 use crate::open::{DeviceIdentity, OpenOptions};
 use crate::sync::SyncState;
 
@@ -42,8 +43,10 @@ pub(crate) struct ChainHead {
 /// What has changed since it was last asked, for live queries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Which kinds of data: `events`, `vehicles`, `garages`, `pending`, `status`.
+    /// Which kinds of data: `events`, `pending`, `status`, and the collections of records.
     pub tables: BTreeSet<&'static str>,
+    /// Which records.
+    pub records: BTreeSet<RecordRef>,
     /// Which vehicles' timelines.
     pub vehicles: BTreeSet<VehicleId>,
 }
@@ -52,7 +55,15 @@ impl Changes {
     /// Whether nothing has changed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.tables.is_empty() && self.vehicles.is_empty()
+        self.tables.is_empty() && self.vehicles.is_empty() && self.records.is_empty()
+    }
+
+    pub(crate) fn records_changed(&mut self, records: impl IntoIterator<Item = RecordRef>) {
+        for record in records {
+            let collection = motomind_protocol::records::find(&record.collection);
+            self.tables.extend(collection.map(|collection| collection.name));
+            self.records.insert(record);
+        }
     }
 
     pub(crate) fn event_of(&mut self, vehicle: VehicleId) {

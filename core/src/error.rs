@@ -2,6 +2,8 @@
 
 use motomind_protocol::{Identity, Violation};
 
+use crate::mirror::RecordRef;
+
 /// The storage failed. Nothing that was acknowledged is affected.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -77,7 +79,7 @@ impl From<rusqlite::Error> for OpenError {
     }
 }
 
-/// A capture was not taken. Nothing was stored; mend it and call again.
+/// A capture or an edit was not taken. Nothing was stored; mend it and call again.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
     /// Fields to mend.
@@ -98,6 +100,15 @@ pub enum CaptureError {
     /// No such operation or event on this device.
     #[error("this device does not know it")]
     UnknownOperation,
+    /// This device knows no such record; pull first, or create it.
+    #[error("this device knows no record {} of {}", .0.id, .0.collection)]
+    UnknownRecord(RecordRef),
+    /// The server has accepted it: change the record instead.
+    #[error("the server has accepted this edit; make another one")]
+    AlreadyAccepted,
+    /// The creation has not been refused, or it is of another record.
+    #[error("only a record whose creation was refused can be the same as another")]
+    NotRefused,
     /// An amendment or discard has already taken its place.
     #[error("the operation has already been amended or discarded")]
     AlreadySuperseded,

@@ -1,6 +1,7 @@
 //! The journal: operations in the order of capture, and how far each has travelled.
 
 use motomind_protocol::effective::Act;
+use motomind_protocol::records::Action;
 use motomind_protocol::{
     Event, Hash, Incarnation, Millis, OpId, OpState, Operation, SealedOperation, code, limits,
     wire::Rejection,
@@ -114,8 +115,8 @@ pub(crate) fn append(
 ) -> rusqlite::Result<()> {
     conn.prepare_cached(
         "INSERT INTO operations
-           (op_id, incarnation, device_seq, lane, supersedes, captured_at, hash, text)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+           (op_id, incarnation, device_seq, lane, supersedes, captured_at, hash, text, action)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
     .execute(params![
         blob(&sealed.op_id.0),
@@ -126,8 +127,20 @@ pub(crate) fn append(
         operation.clock.wall_ms,
         sealed.hash.0,
         sealed.text,
+        action_of(operation),
     ])
     .map(drop)
+}
+
+/// What an operation does to a record.
+pub(crate) fn action_of(operation: &Operation) -> Option<&'static str> {
+    operation.intent().map(|intent| match intent.step.action {
+        Action::Create => "create",
+        Action::Edit => "edit",
+        Action::Delete => "delete",
+        Action::Restore => "restore",
+        Action::Nothing => "nothing",
+    })
 }
 
 /// One operation.

@@ -62,6 +62,7 @@ pub mod mirror;
 mod open;
 mod overlay;
 mod pending;
+mod records;
 mod salvage;
 mod sync;
 mod transaction;
@@ -74,10 +75,12 @@ pub use export::{
     EXPORT_VERSION, ExportError, ExportFooter, ExportHeader, ExportLine, ExportScope,
 };
 pub use fact::{Capture, Captured, Clock};
+pub use mirror::{Aside, RecordEntry, RecordMarks, RecordRef, RecordState};
 pub use mirror::{
     Family, FamilyMember, PageKey, TimelineEntry, TimelinePage, TimelineQuery, VehicleEntry,
 };
 pub use open::{DeviceIdentity, OpenOptions};
 pub use pending::{PendingItem, Status};
+pub use records::{Edited, Moved, RecordConflict, RecordView};
 pub use salvage::{Salvaged, salvage};
 pub use sync::{Blocked, FailureKind, Reply, Request, RequestId, Step};

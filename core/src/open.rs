@@ -16,7 +16,8 @@ use crate::ids::{blob, read_id};
 use crate::{mirror, overlay, sync};
 
 /// Numbered journal migrations; the file's `user_version` is the last one applied.
-const JOURNAL_MIGRATIONS: &[&str] = &[include_str!("journal/001_journal.sql")];
+pub(crate) const JOURNAL_MIGRATIONS: &[&str] =
+    &[include_str!("journal/001_journal.sql"), include_str!("journal/002_records.sql")];
 
 /// How to open a device.
 #[derive(Clone, Debug)]
@@ -97,7 +98,7 @@ fn open_connection(options: &OpenOptions) -> Result<Connection, OpenError> {
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = open_file(&options.journal, options.vfs.as_deref(), options.key.as_deref(), flags)?;
-    conn.set_prepared_statement_cache_capacity(64);
+    conn.set_prepared_statement_cache_capacity(128);
     // Plans are made once, not again for every value that is bound.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // Whoever holds the lock holds it for good: say so at once.

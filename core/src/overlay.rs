@@ -8,8 +8,9 @@
 //! The journal is written first, the mirror after it. The mirror may lose its last transactions
 //! at a power loss; [`rebuild`] makes the law hold again at every opening.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use motomind_protocol::records::schema::COLLECTIONS;
 use motomind_protocol::{Event, EventId, EventRecord, OpId, OpState, Operation, VehicleId};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
@@ -18,7 +19,8 @@ use crate::device::Device;
 use crate::error::StoreError;
 use crate::ids::{blob, read_id};
 use crate::journal::{self, Stored};
-use crate::mirror::{self, PageError, Standing};
+use crate::mirror::{self, PageError, RecordRef, Standing};
+use crate::records::overlay as records;
 use crate::{open, transaction};
 
 /// Captures that are laid over the mirror together, at most. One by one, writing the cache would
@@ -81,21 +83,28 @@ fn show_each(conn: &Connection, operations: &[Operation]) -> Result<(), StoreErr
 pub(crate) fn follow(device: &mut Device, changed: &[OpId]) {
     let _ = catch_up(device);
     match device.noting_damage(try_follow(&device.conn, changed)) {
-        Ok(vehicles) => vehicles.into_iter().for_each(|v| device.changes.event_of(v)),
+        Ok((vehicles, records)) => {
+            vehicles.into_iter().for_each(|v| device.changes.event_of(v));
+            device.changes.records_changed(records);
+        }
         Err(_) => device.mirror_is_stale.set(true),
     }
     device.changes.tables.insert("pending");
 }
 
-fn try_follow(conn: &Connection, changed: &[OpId]) -> Result<Vec<VehicleId>, StoreError> {
+fn try_follow(conn: &Connection, changed: &[OpId]) -> Result<Followed, StoreError> {
     let position = mirror::position(conn)?;
     let tx = conn.unchecked_transaction()?;
-    let mut vehicles = Vec::new();
+    let (mut vehicles, mut records) = Followed::default();
     for op_id in changed {
         let Some(stored) = journal::find(&tx, *op_id)? else {
             continue;
         };
         let operation = stored.operation()?;
+        if let Some(record) = records::record_of(&operation) {
+            records.insert(record);
+            continue;
+        }
         if belongs(&stored, position.seq, position.rebuilding) {
             put(&tx, &operation, stored.state, stored.seq, position.generation)?;
         } else if stored.state == OpState::Superseded
@@ -106,9 +115,13 @@ fn try_follow(conn: &Connection, changed: &[OpId]) -> Result<Vec<VehicleId>, Sto
         }
         vehicles.push(VehicleId(operation.lane));
     }
+    records.iter().try_for_each(|record| records::project(&tx, record))?;
     tx.commit()?;
-    Ok(vehicles)
+    Ok((vehicles, records))
 }
+
+/// Vehicles whose timelines, and records whose rows may have changed.
+type Followed = (Vec<VehicleId>, BTreeSet<RecordRef>);
 
 /// Catches up with the journal, if the mirror could not be written before; empties it first, if
 /// it was found damaged.
@@ -119,7 +132,8 @@ pub(crate) fn mend(device: &mut Device) -> Result<(), StoreError> {
         device.mirror_is_stale.set(true);
         // A page that is under way would continue what is gone.
         device.sync.pull.start_over();
-        device.changes.tables.extend(["events", "vehicles", "garages"]);
+        device.changes.tables.insert("events");
+        device.changes.tables.extend(COLLECTIONS.iter().map(|collection| collection.name));
     }
     if device.mirror_is_stale.get() {
         device.unshown.take();
@@ -168,6 +182,8 @@ pub(crate) fn rebuild(device: &mut Device) -> Result<(), StoreError> {
         put(&tx, &stored.operation()?, stored.state, stored.seq, position.generation)?;
     }
     tx.commit()?;
+    let records = records::rebuild(&device.conn)?;
+    device.changes.records_changed(records);
     Ok(())
 }
 
@@ -191,9 +207,11 @@ fn each_overlaid_operation(
 ) -> Result<(), StoreError> {
     let columns = journal::STORED;
     let mut statement = conn.prepare(&format!(
-        "SELECT {columns} FROM operations WHERE state NOT IN ('accepted', 'superseded')
+        "SELECT {columns} FROM operations
+         WHERE state NOT IN ('accepted', 'superseded') AND action IS NULL
          UNION ALL
-         SELECT {columns} FROM operations WHERE state = 'accepted' AND seq > ?1"
+         SELECT {columns} FROM operations
+         WHERE state = 'accepted' AND seq > ?1 AND action IS NULL"
     ))?;
     let mut rows = statement.query([mirror_seq as i64])?;
     while let Some(row) = rows.next()? {
@@ -275,7 +293,7 @@ pub(crate) fn check_log(conn: &Connection) -> Result<(), StoreError> {
     let passed: Vec<OpId> = {
         let mut statement = conn.prepare(
             "SELECT op_id FROM operations
-             WHERE state = 'accepted' AND seq <= ?1 AND NOT EXISTS (
+             WHERE state = 'accepted' AND seq <= ?1 AND action IS NULL AND NOT EXISTS (
                SELECT 1 FROM events
                WHERE event_id = op_id AND own = 0 AND generation = ?2)",
         )?;
@@ -321,5 +339,6 @@ pub(crate) fn accepted_but_missing(
     while let Some(row) = rows.next()? {
         missing.push(OpId(read_id(row, 0)?));
     }
+    missing.extend(records::accepted_but_missing(conn, mirror_seq)?);
     Ok(missing)
 }

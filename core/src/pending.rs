@@ -1,5 +1,8 @@
 //! What is not on the server yet, why, and what a person can do about it.
 
+use std::collections::BTreeMap;
+
+use motomind_protocol::records::RecordIntent;
 use motomind_protocol::wire::Rejection;
 use motomind_protocol::{Event, Garage, Millis, OpId, OpState, VehicleId};
 use rusqlite::OptionalExtension;
@@ -35,6 +38,8 @@ pub struct PendingItem {
     pub supersedes: Option<OpId>,
     /// What was captured.
     pub event: Option<Event>,
+    /// What was changed of a record.
+    pub change: Option<RecordIntent>,
 }
 
 /// The whole of syncing at a glance.
@@ -166,13 +171,15 @@ impl Device {
              WHERE state NOT IN ('accepted', 'superseded') GROUP BY lane",
         )?;
         let mut rows = statement.query([])?;
+        let mut pending = BTreeMap::new();
         while let Some(row) = rows.next()? {
-            let lane = VehicleId(crate::ids::read_id(row, 0)?);
-            let pending: i64 = row.get(1)?;
-            vehicles
-                .iter_mut()
-                .filter(|entry| entry.vehicle.id == lane)
-                .for_each(|entry| entry.pending = pending.unsigned_abs());
+            let count: i64 = row.get(1)?;
+            pending.insert(VehicleId(crate::ids::read_id(row, 0)?), count.unsigned_abs());
+        }
+        if !pending.is_empty() {
+            for entry in &mut vehicles {
+                entry.pending = pending.get(&entry.vehicle.id).copied().unwrap_or(0);
+            }
         }
         Ok(vehicles)
     }
@@ -209,7 +216,7 @@ impl Device {
 
 impl PendingItem {
     fn of(stored: Stored, now: Millis) -> Result<Self, StoreError> {
-        let event = stored.operation()?.event().cloned();
+        let operation = stored.operation()?;
         Ok(Self {
             op_id: stored.sealed.op_id,
             state: stored.state,
@@ -220,7 +227,8 @@ impl PendingItem {
             retry_at: stored.retry_at,
             reason: stored.reason,
             supersedes: stored.supersedes,
-            event,
+            event: operation.event().cloned(),
+            change: operation.intent().cloned(),
         })
     }
 }

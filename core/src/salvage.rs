@@ -7,6 +7,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use crate::error::OpenError;
 use crate::ids::read_id;
+use crate::journal;
 use crate::open::{migrate_journal, open_file, settle_durability};
 
 /// What was recovered.
@@ -69,17 +70,22 @@ fn copy_table(old: &Connection, new: &Connection, table: &str) -> Result<(), Ope
 /// One position at a time, so that an unreadable page costs only what lies on it.
 fn copy_operations(old: &Connection, new: &Connection) -> Result<Salvaged, OpenError> {
     let mut salvaged = Salvaged::default();
-    let slots = ["?"; 16].join(", ");
-    let mut insert =
-        new.prepare(&format!("INSERT OR IGNORE INTO operations ({COLUMNS}) VALUES ({slots})"))?;
+    let slots = ["?"; 17].join(", ");
+    let mut insert = new.prepare(&format!(
+        "INSERT OR IGNORE INTO operations ({COLUMNS}, action) VALUES ({slots})"
+    ))?;
     let mut select = old.prepare(&format!("SELECT {COLUMNS} FROM operations WHERE pos = ?1"))?;
     for pos in 1..=last_position(old)? {
         let row = select
             .query_row([pos], |row| {
                 let text: String = row.get(8)?;
                 let intact = row.get::<_, [u8; 32]>(7)? == Hash::of(text.as_bytes()).0;
-                let values: Vec<rusqlite::types::Value> =
+                let mut values: Vec<rusqlite::types::Value> =
                     (0..16).map(|index| row.get(index)).collect::<Result<_, _>>()?;
+                // A journal of an older version does not say; the text does.
+                let operation = serde_json::from_str(&text).ok();
+                let action = operation.as_ref().and_then(journal::action_of).map(str::to_owned);
+                values.push(action.into());
                 Ok((OpId(read_id(row, 1)?), intact, values))
             })
             .optional();

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
 use motomind_protocol::effective::Act;
-use motomind_protocol::{
-    EventId, Flag, Garage, GarageId, Millis, OpId, Vehicle, VehicleId, odometer, registry,
-};
+use motomind_protocol::{EventId, Flag, Millis, OpId, VehicleId, registry};
 use rusqlite::{CachedStatement, Connection, params};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::family;
+use super::layout::{self, RecordRow};
+use super::records::{self, RecordRef};
 use crate::error::StoreError;
 use crate::ids::{blob, blob_opt};
 
@@ -51,10 +51,10 @@ pub struct Applied {
     pub seq: u64,
     /// Vehicles whose timeline changed.
     pub timelines: BTreeSet<VehicleId>,
-    /// A vehicle's row changed.
-    pub vehicles: bool,
-    /// A garage's row changed.
-    pub garages: bool,
+    /// Records that changed.
+    pub records: BTreeSet<RecordRef>,
+    /// Operations whose changes of records came, and whether a document holds them.
+    pub told: Vec<(OpId, bool)>,
     /// Operations that closed the id of another.
     pub closed_by: Vec<OpId>,
 }
@@ -145,15 +145,18 @@ pub fn apply(
                 })?;
                 applied.timelines.insert(vehicle);
             }
+            "record" => {
+                let took = records::take_in(conn, change.seq, data, generation)?;
+                applied.records.extend(took.record);
+                applied.told.extend(took.op_id.map(|op_id| (op_id, took.in_document)));
+            }
             "vehicle" => {
-                let vehicle = serde_json::from_str(data).map_err(unreadable)?;
-                put_vehicle(conn, &vehicle, data, generation)?;
-                applied.vehicles = true;
+                let row = put_plain(conn, "vehicles", data, generation).map_err(unreadable)??;
+                applied.records.insert(row);
             }
             "garage" => {
-                let garage = serde_json::from_str(data).map_err(unreadable)?;
-                put_garage(conn, &garage, data, generation)?;
-                applied.garages = true;
+                let row = put_plain(conn, "garages", data, generation).map_err(unreadable)??;
+                applied.records.insert(row);
             }
             "closed" => {
                 let closed: ClosedColumns = serde_json::from_str(data).map_err(unreadable)?;
@@ -269,46 +272,35 @@ impl DayText {
     }
 }
 
-fn put_vehicle(
+/// Puts a row that came without a document.
+fn put_plain(
     conn: &Connection,
-    vehicle: &Vehicle,
+    collection: &'static str,
     data: &str,
     generation: i64,
-) -> Result<(), StoreError> {
-    conn.prepare_cached(
-        "INSERT INTO vehicles (id, name, override_miles, deleted_at, generation, data)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT (id) DO UPDATE SET name = excluded.name,
-           override_miles = excluded.override_miles, deleted_at = excluded.deleted_at,
-           generation = excluded.generation, data = excluded.data",
-    )?
-    .execute(params![
-        blob(&vehicle.id.0),
-        vehicle.display_name(),
-        odometer::current_mileage(vehicle.current_mileage_override, None),
-        vehicle.deleted_at,
+) -> Result<Result<RecordRef, StoreError>, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Plain {
+        id: uuid::Uuid,
+        deleted_at: Option<Millis>,
+        #[serde(flatten)]
+        fields: serde_json::Map<String, serde_json::Value>,
+    }
+    let Plain { id, deleted_at, fields } = serde_json::from_str(data)?;
+    let record = RecordRef::new(collection, id);
+    let row = RecordRow {
+        fields: &fields,
+        deleted_at,
+        state: "agreed",
+        refused: 0,
+        conflicts: 0,
+        own: false,
         generation,
-        data
-    ])?;
-    Ok(())
-}
-
-fn put_garage(
-    conn: &Connection,
-    garage: &Garage,
-    data: &str,
-    generation: i64,
-) -> Result<(), StoreError> {
-    let GarageId(id) = garage.id;
-    conn.prepare_cached(
-        "INSERT INTO garages (id, name, deleted_at, generation, data)
-         VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (id) DO UPDATE SET name = excluded.name,
-           deleted_at = excluded.deleted_at, generation = excluded.generation,
-           data = excluded.data",
-    )?
-    .execute(params![blob(&id), garage.name, garage.deleted_at, generation, data])?;
-    Ok(())
+    };
+    let Some(collection) = motomind_protocol::records::find(collection) else {
+        return Ok(Ok(record));
+    };
+    Ok(layout::put_row(conn, collection, id, &row).map(|()| record))
 }
 
 /// Starts again from the beginning of a new log of the server. What is shown stays until it has
@@ -330,10 +322,7 @@ pub fn begin_rebuild(conn: &Connection, generation: i64) -> Result<(), StoreErro
 /// [`StoreError`] as SQLite reports it.
 pub fn finish_rebuild(conn: &Connection) -> Result<(), StoreError> {
     family::remove_untold(conn)?;
-    conn.execute_batch(
-        "DELETE FROM vehicles WHERE generation <> (SELECT generation FROM mirror);
-         DELETE FROM garages WHERE generation <> (SELECT generation FROM mirror);
-         UPDATE mirror SET rebuilding = 0;",
-    )?;
+    records::remove_untold(conn)?;
+    conn.execute_batch("UPDATE mirror SET rebuilding = 0")?;
     Ok(())
 }

@@ -5,7 +5,9 @@
 
 mod apply;
 mod family;
+pub(crate) mod layout;
 mod query;
+pub(crate) mod records;
 
 pub use apply::{Applied, PageError, Standing, apply, begin_rebuild, finish_rebuild, put_event};
 pub use family::{Family, FamilyMember};
@@ -13,13 +15,15 @@ pub(crate) use family::{family_of, remove_own};
 pub use query::{PageKey, TimelineEntry, TimelinePage, TimelineQuery, VehicleEntry};
 pub(crate) use query::{event, events_near, garages, reading_before, timeline, vehicle, vehicles};
 
+pub use records::{Aside, RecordEntry, RecordMarks, RecordRef, RecordState};
+
 use motomind_protocol::Millis;
 use rusqlite::Connection;
 
 use crate::error::StoreError;
 
 /// Version of the mirror's tables. Another version is emptied and pulled again.
-pub const MIRROR_VERSION: i64 = 1;
+pub const MIRROR_VERSION: i64 = 2;
 
 /// Where the mirror stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,7 +56,21 @@ fn create_in(conn: &Connection, schema: &str) -> Result<(), StoreError> {
     let sql = include_str!("schema.sql").replace("$schema.", &format!("{schema}."));
     let tx = conn.unchecked_transaction()?;
     tx.execute_batch(&sql)?;
+    layout::create(&tx, schema)?;
     tx.pragma_update(Some(schema), "user_version", MIRROR_VERSION)?;
+    tx.commit()?;
+    Ok(())
+}
+
+/// Brings the records' tables in line with the declaration of this build.
+fn lay_out(conn: &Connection, schema: &str) -> Result<(), StoreError> {
+    let sql = format!("SELECT layout FROM {schema}.mirror");
+    let found: Option<String> = conn.query_row(&sql, [], |row| row.get(0))?;
+    if found.as_deref() == Some(&layout::fingerprint()) {
+        return Ok(());
+    }
+    let tx = conn.unchecked_transaction()?;
+    records::lay_out_again(&tx, schema)?;
     tx.commit()?;
     Ok(())
 }
@@ -64,7 +82,7 @@ pub(crate) fn prepare(conn: &Connection, schema: &str) -> Result<(), StoreError>
     ))?;
     let version: i64 = conn.pragma_query_value(Some(schema), "user_version", |row| row.get(0))?;
     match version {
-        MIRROR_VERSION => position(conn).map(drop),
+        MIRROR_VERSION => position(conn).and_then(|_| lay_out(conn, schema)),
         0 => create_in(conn, schema),
         other => Err(StoreError::Damaged(format!("mirror version {other}"))),
     }

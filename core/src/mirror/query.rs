@@ -1,12 +1,13 @@
 //! What the screen asks of the mirror.
 
 use motomind_protocol::{
-    Day, Event, EventId, EventRecord, Garage, Millis, OpState, Reading, Vehicle, VehicleId, limits,
-    odometer,
+    Day, Event, EventId, EventRecord, Garage, GarageId, Millis, OpState, Reading, Vehicle,
+    VehicleId, limits, odometer,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
+use super::records::{RecordMarks, read_marks};
 use crate::error::StoreError;
 use crate::ids::{blob, blob_opt, read_id};
 
@@ -95,8 +96,11 @@ pub struct VehicleEntry {
     pub name: String,
     /// Current mileage: the override, else the newest effective reading of any type.
     pub miles: Option<i64>,
-    /// Its captures that the server does not have yet.
+    /// Its captures and edits that the server does not have yet.
     pub pending: u64,
+    /// Where its record stands.
+    #[serde(flatten)]
+    pub marks: RecordMarks,
 }
 
 const ENTRY: &str = "event_id, vehicle_id, type, occurred_at, date, miles, seq, state, corrects, \
@@ -251,7 +255,10 @@ pub(crate) fn events_near(conn: &Connection, event: &Event) -> Result<Vec<Event>
     Ok(near)
 }
 
-const VEHICLE: &str = "SELECT v.data, v.name, v.override_miles,
+const VEHICLE: &str = "SELECT v.id, v.label, v.deleted_at, v.state, v.refused, v.conflicts,
+       v.garage_id, v.year, v.make, v.model, v.trim, v.color, v.vin, v.license_plate, v.nickname,
+       v.manufacturer_mpg, v.manufacturer_service_interval_miles, v.current_mileage_override,
+       v.timezone, v.hero_photo,
        (SELECT miles FROM events e
         WHERE e.vehicle_id = v.id AND e.miles IS NOT NULL AND e.hidden = 0
           AND e.state <> 'rejected'
@@ -260,7 +267,7 @@ const VEHICLE: &str = "SELECT v.data, v.name, v.override_miles,
 
 /// Live vehicles by name.
 pub(crate) fn vehicles(conn: &Connection) -> Result<Vec<VehicleEntry>, StoreError> {
-    let sql = format!("{VEHICLE} WHERE v.deleted_at IS NULL ORDER BY v.name, v.id");
+    let sql = format!("{VEHICLE} WHERE v.deleted_at IS NULL ORDER BY v.label, v.id");
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query([])?;
     let mut vehicles = Vec::new();
@@ -281,23 +288,54 @@ pub(crate) fn vehicle(
 }
 
 fn read_vehicle(row: &Row<'_>) -> Result<VehicleEntry, StoreError> {
-    let vehicle: Vehicle = serde_json::from_str(row.get_ref(0)?.as_str().unwrap_or(""))?;
+    let mut extra = serde_json::Map::new();
+    if let Some(photo) = row.get::<_, Option<String>>(19)? {
+        extra.insert("hero_photo".into(), photo.into());
+    }
+    let garage = match row.get_ref(6)? {
+        rusqlite::types::ValueRef::Text(id) => uuid::Uuid::try_parse_ascii(id).ok(),
+        _ => None,
+    };
+    // Whatever a document says: one odd number hides itself, not the list.
+    let number = |column: usize| -> Result<Option<i32>, StoreError> {
+        Ok(row.get::<_, Option<i64>>(column)?.and_then(|number| i32::try_from(number).ok()))
+    };
+    let vehicle = Vehicle {
+        id: VehicleId(read_id(row, 0)?),
+        garage_id: garage.map(GarageId),
+        year: number(7)?,
+        make: row.get(8)?,
+        model: row.get(9)?,
+        trim: row.get(10)?,
+        color: row.get(11)?,
+        vin: row.get(12)?,
+        license_plate: row.get(13)?,
+        nickname: row.get(14)?,
+        manufacturer_mpg: number(15)?,
+        manufacturer_service_interval_miles: number(16)?,
+        current_mileage_override: row.get(17)?,
+        timezone: row.get(18)?,
+        deleted_at: row.get(2)?,
+        extra,
+    };
     Ok(VehicleEntry {
         name: row.get(1)?,
-        miles: odometer::current_mileage(row.get(2)?, row.get(3)?),
+        miles: odometer::current_mileage(vehicle.current_mileage_override, row.get(20)?),
         pending: 0,
+        marks: read_marks(row, 3)?,
         vehicle,
     })
 }
 
 /// Live garages by name.
 pub(crate) fn garages(conn: &Connection) -> Result<Vec<Garage>, StoreError> {
-    let mut statement =
-        conn.prepare_cached("SELECT data FROM garages WHERE deleted_at IS NULL ORDER BY name, id")?;
-    let mut rows = statement.query([])?;
-    let mut garages = Vec::new();
-    while let Some(row) = rows.next()? {
-        garages.push(serde_json::from_str(row.get_ref(0)?.as_str().unwrap_or(""))?);
-    }
-    Ok(garages)
+    let Some(collection) = motomind_protocol::records::find("garages") else {
+        return Ok(Vec::new());
+    };
+    let rows = super::records::rows(conn, collection, false)?;
+    let garages = rows.into_iter().map(|mut row| {
+        row.fields.entry("name").or_insert(row.label.into());
+        Garage::from_fields(row.id, row.fields, row.deleted_at)
+    });
+    Ok(garages.collect::<Result<_, _>>()?)
 }

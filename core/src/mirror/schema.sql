@@ -9,26 +9,45 @@ CREATE TABLE $schema.mirror (
   generation       INTEGER NOT NULL DEFAULT 1,   -- counts rebuilds from a new epoch
   rebuilding       INTEGER NOT NULL DEFAULT 0,   -- rows of older generations are still shown
   pulled_at        INTEGER,                -- device clock at the last page, UTC ms
-  server_offset_ms INTEGER                 -- server clock minus device clock then
+  server_offset_ms INTEGER,                -- server clock minus device clock then
+  layout           TEXT                    -- fingerprint of the records' declaration
 ) STRICT;
 INSERT INTO $schema.mirror (one) VALUES (1);
 
-CREATE TABLE $schema.vehicles (
-  id         BLOB PRIMARY KEY,
-  name       TEXT NOT NULL,                -- as shown
-  override_miles INTEGER,
-  deleted_at INTEGER,
+-- Documents of the records, as the server's log has made them. Their rows, in a table for each
+-- collection, are laid out from the declaration in `protocol`.
+CREATE TABLE $schema.record_docs (
+  n          INTEGER PRIMARY KEY,
+  collection TEXT NOT NULL,
+  id         BLOB NOT NULL,
   generation INTEGER NOT NULL,
-  data       TEXT NOT NULL                 -- protocol::Vehicle as received
+  doc        BLOB NOT NULL,
+  old        BLOB,                         -- before it was begun again without its history
+  UNIQUE (collection, id)
+) STRICT;
+
+-- Entries of the log that made no document: of a collection that this version does not know, or
+-- damaged. Kept as received, to be read by a newer version or once what they lack has come.
+CREATE TABLE $schema.record_aside (
+  seq        INTEGER PRIMARY KEY,
+  collection TEXT,
+  id         BLOB,
+  generation INTEGER NOT NULL,
+  damage     TEXT,                         -- what is wrong; NULL: nothing, the collection is new
+  data       TEXT NOT NULL                 -- protocol::wire::RecordChange as received
+) STRICT;
+CREATE INDEX $schema.record_aside_of ON record_aside (id);
+
+-- This device's operations on records of which the server's log has told: a document of the same
+-- generation holds what they did. `in_document` is 0 where the server only said that it knows one.
+CREATE TABLE $schema.record_told (
+  op_id       BLOB PRIMARY KEY,
+  generation  INTEGER NOT NULL,
+  in_document INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE $schema.garages (
-  id         BLOB PRIMARY KEY,
-  name       TEXT NOT NULL,
-  deleted_at INTEGER,
-  generation INTEGER NOT NULL,
-  data       TEXT NOT NULL                 -- protocol::Garage as received
-) STRICT, WITHOUT ROWID;
+-- The tables laid out from the declaration.
+CREATE TABLE $schema.record_tables (name TEXT PRIMARY KEY) STRICT;
 
 CREATE TABLE $schema.events (
   n           INTEGER PRIMARY KEY,

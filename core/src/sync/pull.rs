@@ -9,6 +9,7 @@ use crate::device::Device;
 use crate::error::StoreError;
 use crate::ids::blob;
 use crate::mirror::{self, PageError};
+use crate::records::overlay as records;
 use crate::{journal, overlay};
 
 /// The downloading half of the machine.
@@ -176,6 +177,7 @@ fn take_page(
     for by in &applied.closed_by {
         settle_closing(&tx, *by)?;
     }
+    records::follow_page(&tx, &applied, flight.seq, flight.generation)?;
     let caught_up = page.seq >= page.head || page.changes.is_empty();
     let rebuilt = caught_up && mirror::position(&tx)?.rebuilding;
     if rebuilt {
@@ -189,8 +191,7 @@ fn take_page(
     }
     let changes = &mut device.changes;
     applied.timelines.into_iter().for_each(|vehicle| changes.event_of(vehicle));
-    changes.tables.extend(applied.vehicles.then_some("vehicles"));
-    changes.tables.extend(applied.garages.then_some("garages"));
+    changes.records_changed(applied.records);
     device.sync.heard_from_server(page.server_time_ms, now);
     device.sync.pull.backoff.reset();
     device.sync.pull.restarts = 0;

@@ -11,6 +11,7 @@ use super::{
 use crate::device::Device;
 use crate::error::StoreError;
 use crate::ids::{blob, read_id};
+use crate::records::overlay as records;
 use crate::{journal, open, overlay};
 
 /// Bodies above this are compressed, bytes.
@@ -291,8 +292,12 @@ fn settle(
     let tx = device.conn.unchecked_transaction()?;
     for (op, OpOutcome { outcome, .. }) in batch.ops.iter().zip(response.outcomes) {
         match outcome {
-            Outcome::Accepted { seq, .. } | Outcome::Duplicate { seq } => {
+            Outcome::Accepted { seq, .. } => {
                 journal::accept(&tx, *op, seq, response.server_time_ms)?;
+            }
+            Outcome::Duplicate { seq } => {
+                journal::accept(&tx, *op, seq, response.server_time_ms)?;
+                records::is_known(&tx, *op)?;
             }
             Outcome::Waiting { parent } => journal::wait_for(&tx, *op, parent.0)?,
             Outcome::Rejected(reason) if reason.code == code::SERVER_FAULT => {

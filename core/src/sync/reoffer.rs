@@ -73,9 +73,12 @@ fn has_arrived(device: &Device, event: Uuid) -> Result<bool, StoreError> {
     let arrived: bool = device
         .conn
         .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM events WHERE event_id = ?1 AND own = 0)
+            "WITH RECURSIVE later (op_id) AS (
+               SELECT ?1
+               UNION SELECT o.op_id FROM operations o JOIN later l ON o.supersedes = l.op_id)
+             SELECT EXISTS (SELECT 1 FROM events WHERE event_id = ?1 AND own = 0)
                  OR EXISTS (SELECT 1 FROM operations
-                            WHERE (op_id = ?1 OR supersedes = ?1) AND state = 'accepted')",
+                            WHERE op_id IN (SELECT op_id FROM later) AND seq IS NOT NULL)",
         )?
         .query_row(params![blob(&event)], |row| row.get(0))?;
     Ok(arrived)

@@ -261,6 +261,12 @@ impl Document {
         Ok(())
     }
 
+    /// Whether a change is part of this document.
+    #[must_use]
+    pub fn knows(&self, change: &Hash) -> bool {
+        self.automerge.get_change_meta_by_hash(&ChangeHash(change.0)).is_some()
+    }
+
     /// Those of the hashes that this document knows.
     pub(super) fn known(&self, hashes: &[Hash]) -> Vec<ChangeHash> {
         let hashes = hashes.iter().map(|hash| ChangeHash(hash.0));
