@@ -45,11 +45,13 @@
 pub mod effective;
 mod event;
 mod fix;
+pub mod flow;
 mod id;
 mod identity;
 pub mod limits;
 pub mod odometer;
 mod operation;
+pub mod photo;
 pub mod position;
 mod record;
 pub mod records;
@@ -69,6 +71,7 @@ pub use operation::{
     BadHash, Body, ChainBreak, ClockEvidence, Hash, OpState, Operation, SealError, SealedOperation,
     verify_chain,
 };
+pub use photo::PhotoMime;
 pub use record::{Day, EventRecord, Flag, Garage, Vehicle};
 pub use validate::{Surroundings, is_clock_ahead, probable_duplicate, validate, warnings};
 pub use violation::{Violation, Warning, code};

@@ -30,6 +30,16 @@ pub const REPLY_BYTES_MAX: usize = 1024 * 1024 + 64 * 1024;
 /// One ranged piece of an immutable object (a snapshot, later a photo), bytes.
 pub const PIECE_BYTES_MAX: usize = 1024 * 1024;
 
+/// One photo, bytes.
+pub const PHOTO_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// What a device puts in one `PATCH` of an upload, bytes: it is stored before it is acknowledged,
+/// so that an interruption costs at most so much again.
+pub const UPLOAD_CHUNK_BYTES: usize = 256 * 1024;
+
+/// `Upload-Metadata` of one upload, bytes.
+pub const UPLOAD_METADATA_BYTES_MAX: usize = 4 * 1024;
+
 /// Length of a cursor as text.
 pub const CURSOR_CHARS_MAX: usize = 256;
 
@@ -108,3 +118,27 @@ pub const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// How long a device keeps operations that the server has accepted, unless the server asks for more.
 pub const RETENTION_DAYS_DEFAULT: u32 = 30;
+
+/// Width times height of a photo.
+pub const PHOTO_PIXELS_MAX: u64 = 100_000_000;
+
+/// A photo written again so long after it was taken counts as edited.
+pub const PHOTO_EDITED_AFTER_MS: i64 = 5 * 60 * 1000;
+
+/// A photo taken longer ago than this counts as stale.
+pub const PHOTO_STALE_AFTER_MS: i64 = 7 * DAY_MS;
+
+/// Photos on one event.
+pub const ATTACHMENTS_MAX: usize = 500;
+
+/// Highest place of a photo among those of its event.
+pub const SEQUENCE_MAX: i64 = 1_000_000;
+
+/// The name of a step in a capture flow, characters.
+pub const STEP_ID_CHARS_MAX: usize = 50;
+
+/// Highest count of retakes of a photo.
+pub const RETAKES_MAX: i64 = 1_000_000;
+
+/// A capture session without activity for longer than this is abandoned.
+pub const SESSION_IDLE_MS_MAX: i64 = 30 * 60 * 1000;

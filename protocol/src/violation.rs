@@ -61,6 +61,11 @@ pub mod code {
     pub const TOO_PRECISE: &str = "too_precise";
     /// Lists and objects are nested deeper than the limit.
     pub const TOO_DEEP: &str = "too_deep";
+    /// The bytes are another kind of picture than was claimed.
+    pub const MIME_MISMATCH: &str = "mime_mismatch";
+    /// It may be there only once.
+    pub const DUPLICATE: &str = "duplicate";
+
     /// The event's id is not its operation's id.
     pub const ID_MISMATCH: &str = "id_mismatch";
 

@@ -1,6 +1,7 @@
 //! The Rust values behind the golden files.
 
 mod events;
+mod photos;
 mod records;
 
 use chrono::NaiveDate;
@@ -72,6 +73,7 @@ pub(crate) fn examples() -> Vec<Example> {
     out.extend(changes());
     out.extend(pages());
     out.extend(around());
+    out.extend(photos::examples());
     out.extend(records::examples());
     out
 }
