@@ -6,10 +6,10 @@ CREATE TABLE profiles (
     tenant_id   uuid        NOT NULL DEFAULT current_tenant_id() REFERENCES tenants (id),
     id          uuid        NOT NULL,                    -- the `sub` of the person's token
     email       text        CHECK (char_length(email) <= 320),
-    full_name   text        CHECK (char_length(full_name) <= 200),
+    full_name   text        CHECK (char_length(full_name) BETWEEN 1 AND 200),
     role        text        NOT NULL DEFAULT 'viewer'    -- what `token` writes into app_metadata
                 CHECK (role IN ('viewer', 'technician', 'manager', 'service')),
-    preferences jsonb       NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(preferences) = 'object'),
+    preferences jsonb       NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(preferences) = 'object' AND octet_length(preferences::text) <= 1048576),
     created_at  timestamptz NOT NULL DEFAULT now(),
     created_by  uuid        DEFAULT current_user_id(),
     updated_at  timestamptz NOT NULL DEFAULT now(),

@@ -5,7 +5,7 @@ CREATE TABLE garages (
     tenant_id   uuid             NOT NULL DEFAULT current_tenant_id() REFERENCES tenants (id),
     id          uuid             NOT NULL DEFAULT gen_random_uuid(),
     name        text             NOT NULL CHECK (char_length(name) BETWEEN 1 AND 100),
-    address     text             CHECK (char_length(address) <= 500),
+    address     text             CHECK (char_length(address) BETWEEN 1 AND 500),
     lat         double precision CHECK (lat BETWEEN -90 AND 90),    -- degrees; NaN is refused
     lng         double precision CHECK (lng BETWEEN -180 AND 180),  -- degrees; NaN is refused
     timezone    text             CHECK (timezone ~ '^[A-Za-z0-9/_+-]{1,64}$'),  -- IANA name

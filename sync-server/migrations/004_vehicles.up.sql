@@ -7,15 +7,15 @@ CREATE TABLE vehicles (
     id          uuid        NOT NULL DEFAULT gen_random_uuid(),
     garage_id   uuid,
     year        integer     CHECK (year >= 1900),  -- and at most two years ahead: by trigger, "now" is no CHECK
-    make        text        CHECK (char_length(make) <= 200),
-    model       text        CHECK (char_length(model) <= 200),
-    trim        text        CHECK (char_length(trim) <= 200),
-    color       text        CHECK (char_length(color) <= 200),
+    make        text        CHECK (char_length(make) BETWEEN 1 AND 200),
+    model       text        CHECK (char_length(model) BETWEEN 1 AND 200),
+    trim        text        CHECK (char_length(trim) BETWEEN 1 AND 200),
+    color       text        CHECK (char_length(color) BETWEEN 1 AND 200),
     vin         text        CHECK (vin ~ '^[A-HJ-NPR-Z0-9]{17}$'),  -- stored in capitals
     license_plate text      CHECK (char_length(license_plate) BETWEEN 1 AND 50),
-    nickname    text        CHECK (char_length(nickname) <= 200),
-    manufacturer_mpg                    integer CHECK (manufacturer_mpg > 0),
-    manufacturer_service_interval_miles integer CHECK (manufacturer_service_interval_miles > 0),
+    nickname    text        CHECK (char_length(nickname) BETWEEN 1 AND 200),
+    manufacturer_mpg                    integer CHECK (manufacturer_mpg BETWEEN 1 AND 9999999),
+    manufacturer_service_interval_miles integer CHECK (manufacturer_service_interval_miles BETWEEN 1 AND 9999999),
     current_mileage_override            integer CHECK (current_mileage_override BETWEEN 0 AND 9999999),  -- wins over computed mileage
     timezone    text        CHECK (timezone ~ '^[A-Za-z0-9/_+-]{1,64}$'),  -- IANA name
     hero_photo  text        CHECK (hero_photo ~ '^[0-9a-f]{64}$'),  -- SHA-256 of the photo's original bytes

@@ -1,101 +1,99 @@
--- Purpose: every write to vehicles and garages reaches devices, whoever writes.
--- Why:     the web backend updates rows with plain SQL. A statement's trigger appends one entry
---          per row that really changed, with the row's own tenant.
--- Time:    under a second, plus one log entry per vehicle and garage already there (100,000: 2 s).
+-- Purpose: the documents of records, and a queue of rows that were written beside them.
+-- Why:     a record is an Automerge document, its row a projection of it. The web backend updates
+--          rows with plain SQL: a statement's trigger queues every row that it wrote, with the row's
+--          own tenant, and the server takes it into the document, under the row's lock, before that
+--          record is next served or merged.
+-- Time:    under a second, plus one queued row per record already there (100,000: 1 s).
 
--- A vehicle as protocol's `Vehicle`. concat() leaves NULL parts out, so absent stays absent.
-CREATE FUNCTION vehicle_json(v vehicles) RETURNS text
-    LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN concat('{"id":"', v.id, '"',
-        ',"garage_id":"' || v.garage_id || '"',
-        ',"year":' || v.year,
-        ',"make":' || to_json(v.make),
-        ',"model":' || to_json(v.model),
-        ',"trim":' || to_json(v.trim),
-        ',"color":' || to_json(v.color),
-        ',"vin":' || to_json(v.vin),
-        ',"license_plate":' || to_json(v.license_plate),
-        ',"nickname":' || to_json(v.nickname),
-        ',"manufacturer_mpg":' || v.manufacturer_mpg,
-        ',"manufacturer_service_interval_miles":' || v.manufacturer_service_interval_miles,
-        ',"current_mileage_override":' || v.current_mileage_override,
-        ',"timezone":' || to_json(v.timezone),
-        ',"hero_photo":' || to_json(v.hero_photo),
-        ',"deleted_at":' || epoch_ms(v.deleted_at), '}');
-COMMENT ON FUNCTION vehicle_json(vehicles) IS 'A vehicle encoded as the protocol''s Vehicle.';
+CREATE TABLE record_documents (
+    tenant_id  uuid        NOT NULL REFERENCES tenants (id),
+    collection text        NOT NULL CHECK (collection ~ '^[a-z_]{1,63}$'),  -- the table of its row
+    record_id  uuid        NOT NULL,
+    document   bytea       NOT NULL,            -- Automerge, with its history
+    heads      bytea       NOT NULL CHECK (octet_length(heads) % 32 = 0),  -- its newest changes, SHA-256 after SHA-256
+    earlier    bytea,                           -- as it was before it last began again without its history
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, collection, record_id)
+);
+COMMENT ON TABLE record_documents IS 'The document of each record; written by the sync server alone.';
+SELECT raise_tenant_wall('record_documents');
+SELECT admit_system('record_documents');
+GRANT SELECT, INSERT, UPDATE ON record_documents TO motomind_server;
+GRANT SELECT, DELETE ON record_documents TO motomind_system;  -- when a migration takes their table away
 
--- A garage as protocol's `Garage`.
-CREATE FUNCTION garage_json(g garages) RETURNS text
-    LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN concat('{"id":"', g.id, '"',
-        ',"name":' || to_json(g.name),
-        ',"address":' || to_json(g.address),
-        ',"lat":' || g.lat,
-        ',"lng":' || g.lng,
-        ',"timezone":' || to_json(g.timezone),
-        ',"is_default":' || to_json(g.is_default),
-        ',"deleted_at":' || epoch_ms(g.deleted_at), '}');
-COMMENT ON FUNCTION garage_json(garages) IS 'A garage encoded as the protocol''s Garage.';
+CREATE TABLE record_queue (
+    tenant_id  uuid        NOT NULL REFERENCES tenants (id),
+    collection text        NOT NULL,
+    record_id  uuid        NOT NULL,
+    queued_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (tenant_id, collection, record_id)
+);
+COMMENT ON TABLE record_queue IS 'Record rows written beside their documents and not taken into them yet.';
+SELECT raise_tenant_wall('record_queue');
+SELECT admit_system('record_queue');
+GRANT SELECT ON record_queue TO motomind_server;
+GRANT SELECT, INSERT, DELETE ON record_queue TO motomind_system;
 
 SET LOCAL ROLE motomind_system;
 
--- Appends one entry per changed row; an UPDATE that changes nothing a device sees appends nothing.
-CREATE FUNCTION log_vehicles() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, public, pg_temp
-    SET enable_seqscan = off SET enable_bitmapscan = off
-    SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
-AS $$
-DECLARE
-    mine  constant xid8   := pg_current_xact_id();
-    place constant bigint := nextval('arrivals');
+-- Queues what a statement wrote and wakes the servers. What the sync server writes from a document
+-- is not queued: it says so by app.projecting, which counts for nobody but the serving role.
+CREATE FUNCTION queue_records() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
-    IF TG_OP = 'INSERT' THEN
-        INSERT INTO change_pending
-        SELECT f.tenant_id, mine, nextval('arrivals'), 'vehicle', f.id, vehicle_json(ROW (f.*)::vehicles) FROM fresh f;
-    ELSE
-        INSERT INTO change_pending
-        SELECT v.tenant_id, mine, nextval('arrivals'), 'vehicle', v.id, vehicle_json(v)
-          FROM fresh f JOIN vehicles v ON v.tenant_id = f.tenant_id AND v.id = f.id;
+    IF current_setting('app.projecting', true) = 'on' AND pg_has_role(session_user, 'motomind_server', 'MEMBER') THEN
+        RETURN NULL;
     END IF;
-    INSERT INTO change_marks
-    SELECT DISTINCT f.tenant_id, mine, place FROM fresh f ON CONFLICT DO NOTHING;
+    INSERT INTO record_queue (tenant_id, collection, record_id)
+    SELECT f.tenant_id, TG_TABLE_NAME, f.id FROM fresh f ON CONFLICT DO NOTHING;
+    PERFORM pg_notify('motomind_records', f.tenant_id::text) FROM (SELECT DISTINCT tenant_id FROM fresh) f;
     RETURN NULL;
 END
 $$;
 
-CREATE FUNCTION log_garages() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, public, pg_temp
-    SET enable_seqscan = off SET enable_bitmapscan = off
-    SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
-AS $$
+-- Takes records of the transaction's tenant off the queue. Whoever calls it holds their rows'
+-- locks, so that what is written after it is queued again.
+CREATE FUNCTION unqueue_records(collections text[], ids uuid[]) RETURNS void
+    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+    DELETE FROM record_queue q USING unnest(collections, ids) AS done (collection, id)
+     WHERE q.tenant_id = current_tenant_id() AND q.collection = done.collection AND q.record_id = done.id
+$$;
+
+-- Appends changes of the current tenant, in this order; numbered with the rest.
+CREATE FUNCTION append_record_changes(ids uuid[], datas text[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
-    mine  constant xid8   := pg_current_xact_id();
     place constant bigint := nextval('arrivals');
 BEGIN
     INSERT INTO change_pending
-    SELECT g.tenant_id, mine, nextval('arrivals'), 'garage', g.id, garage_json(g)
-      FROM fresh f JOIN garages g ON g.tenant_id = f.tenant_id AND g.id = f.id;
-    INSERT INTO change_marks
-    SELECT DISTINCT f.tenant_id, mine, place FROM fresh f ON CONFLICT DO NOTHING;
-    RETURN NULL;
+    SELECT current_tenant_id(), pg_current_xact_id(), nextval('arrivals'), 'record', c.id, c.data
+      FROM (SELECT * FROM unnest(ids, datas) WITH ORDINALITY AS given (id, data, nth) ORDER BY nth) c;
+    INSERT INTO change_marks VALUES (current_tenant_id(), pg_current_xact_id(), place) ON CONFLICT DO NOTHING;
 END
 $$;
-REVOKE ALL ON FUNCTION log_vehicles(), log_garages() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION log_vehicles(), log_garages() TO motomind_owner;
+REVOKE ALL ON FUNCTION queue_records(), unqueue_records(text[], uuid[]), append_record_changes(uuid[], text[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION queue_records() TO motomind_owner;
+GRANT EXECUTE ON FUNCTION unqueue_records(text[], uuid[]), append_record_changes(uuid[], text[]) TO motomind_server;
 
 SET LOCAL ROLE motomind_owner;
-CREATE TRIGGER log_insert AFTER INSERT ON vehicles REFERENCING NEW TABLE AS fresh EXECUTE FUNCTION log_vehicles();
-CREATE TRIGGER log_update AFTER UPDATE ON vehicles REFERENCING NEW TABLE AS fresh EXECUTE FUNCTION log_vehicles();
-CREATE TRIGGER log_insert AFTER INSERT ON garages REFERENCING NEW TABLE AS fresh EXECUTE FUNCTION log_garages();
-CREATE TRIGGER log_update AFTER UPDATE ON garages REFERENCING NEW TABLE AS fresh EXECUTE FUNCTION log_garages();
 
--- Rows that were there before: devices learn of them now.
+-- Makes a table one of records: what is written into it from now on is queued.
+CREATE FUNCTION track_records(target regclass) RETURNS void
+    LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('CREATE TRIGGER queue_insert AFTER INSERT ON %s REFERENCING NEW TABLE AS fresh
+                    EXECUTE FUNCTION queue_records()', target);
+    EXECUTE format('CREATE TRIGGER queue_update AFTER UPDATE ON %s REFERENCING NEW TABLE AS fresh
+                    EXECUTE FUNCTION queue_records()', target);
+END
+$$;
+COMMENT ON FUNCTION track_records(regclass) IS 'Queues every row that is written into a table of records beside its document.';
+REVOKE ALL ON FUNCTION track_records(regclass) FROM PUBLIC;
+
+SELECT track_records('garages');
+SELECT track_records('vehicles');
+
+-- Rows that were there before: their documents begin now.
 SET LOCAL ROLE motomind_system;
-INSERT INTO change_marks SELECT id, pg_current_xact_id(), 0 FROM tenants;
-INSERT INTO change_pending
-SELECT tenant_id, pg_current_xact_id(), nextval('arrivals'), 'garage', id, garage_json(g) FROM garages g;
-INSERT INTO change_pending
-SELECT tenant_id, pg_current_xact_id(), nextval('arrivals'), 'vehicle', id, vehicle_json(v) FROM vehicles v;
-SELECT count(*) FROM number_changes();
+INSERT INTO record_queue (tenant_id, collection, record_id) SELECT tenant_id, 'garages', id FROM garages;
+INSERT INTO record_queue (tenant_id, collection, record_id) SELECT tenant_id, 'vehicles', id FROM vehicles;

@@ -161,10 +161,11 @@ pub const RULES: &[Rule] = &[
     ),
     rule(
         "no_destructive_grant",
-        "grants more than SELECT, INSERT and UPDATE to a role that serves",
+        "grants more than SELECT, INSERT and UPDATE to a role that serves; a work table's rows may go",
         "SELECT t.relname || ': ' || a.privilege_type || ' to ' || a.grantee::regrole::text
            FROM tables t, aclexplode(t.relacl) a
           WHERE a.privilege_type NOT IN ('SELECT', 'INSERT', 'UPDATE')
+            AND NOT (t.relname = 'uploads' AND a.privilege_type = 'DELETE' AND a.grantee = 'motomind_server'::regrole)
             AND a.grantee NOT IN ('motomind_owner'::regrole, 'motomind_system'::regrole)",
     ),
     rule(
@@ -235,10 +236,9 @@ pub const RULES: &[Rule] = &[
         "record_triggers",
         "lacks a trigger, or has it switched off",
         "SELECT wanted.relation || ': ' || wanted.trigger
-           FROM (VALUES ('vehicles', 'log_insert'), ('vehicles', 'log_update'), ('vehicles', 'refuse_delete'),
-                        ('vehicles', 'stamp'), ('vehicles', 'stamp_vehicle'),
-                        ('garages', 'log_insert'), ('garages', 'log_update'), ('garages', 'refuse_delete'),
-                        ('garages', 'stamp'), ('profiles', 'stamp'), ('tenants', 'open_log'),
+           FROM (VALUES ('vehicles', 'stamp_vehicle'), ('user_maintenance_preferences', 'key'),
+                        ('vehicle_spec_enhancements', 'key'),
+                        ('tenants', 'open_log'),
                         ('change_log', 'number_events'),
                         ('vehicle_event_audit_logs', 'immutable'), ('vehicle_event_audit_logs', 'immutable_whole'),
                         ('operations', 'keep'), ('operations', 'refuse_delete'),
@@ -246,7 +246,15 @@ pub const RULES: &[Rule] = &[
                         ('devices', 'refuse_delete')) AS wanted (relation, trigger)
           WHERE NOT EXISTS (SELECT FROM pg_trigger g
                              WHERE g.tgrelid = to_regclass('public.' || wanted.relation)
-                               AND g.tgname = wanted.trigger AND g.tgenabled IN ('O', 'A'))",
+                               AND g.tgname = wanted.trigger AND g.tgenabled IN ('O', 'A'))
+         UNION ALL
+         SELECT relation || ': ' || trigger
+           FROM unnest(ARRAY['profiles', 'garages', 'vehicles', 'reminders', 'user_maintenance_preferences',
+                             'vehicle_spec_enhancements', 'vehicle_images', 'conversation_threads']) AS relation,
+                unnest(ARRAY['queue_insert', 'queue_update', 'stamp', 'refuse_delete']) AS trigger
+          WHERE NOT EXISTS (SELECT FROM pg_trigger g
+                             WHERE g.tgrelid = to_regclass('public.' || relation)
+                               AND g.tgname = trigger AND g.tgenabled IN ('O', 'A'))",
     ),
     rule(
         "numbering_deferred",

@@ -24,6 +24,7 @@ mod pokes;
 mod push;
 mod rate;
 mod readiness;
+mod records;
 mod router;
 mod routes;
 pub mod serve;

@@ -19,6 +19,8 @@ pub(crate) struct Counter {
     pub(crate) epoch: Uuid,
     /// Authenticates cursors.
     pub(crate) secret: Vec<u8>,
+    /// Whether rows wait that other SQL clients wrote.
+    pub(crate) queued: bool,
 }
 
 /// Reads the counter; a tenant that is not there or not active is refused.
@@ -46,7 +48,8 @@ async fn read_counter(
         .prepare_cached(
             "SELECT c.head, c.compacted_to, c.epoch, c.cursor_secret,
                     EXISTS (SELECT FROM devices d
-                            WHERE d.tenant_id = $1 AND d.id = $2 AND d.revoked_at IS NOT NULL)
+                            WHERE d.tenant_id = $1 AND d.id = $2 AND d.revoked_at IS NOT NULL),
+                    EXISTS (SELECT FROM record_queue q WHERE q.tenant_id = $1)
              FROM tenant_counters c JOIN tenants t ON t.id = c.tenant_id
              WHERE c.tenant_id = $1 AND t.is_active",
         )
@@ -63,6 +66,7 @@ async fn read_counter(
         compacted_to: row.get(1),
         epoch: row.get(2),
         secret: row.get(3),
+        queued: row.get(5),
     })
 }
 

@@ -57,6 +57,12 @@ migrations! {
     18 "018_maintenance_log",
     19 "019_imported_rows",
     20 "020_event_audit",
+    22 "022_record_tables",
+    23 "023_reminders",
+    24 "024_user_maintenance_preferences",
+    25 "025_vehicle_spec_enhancements",
+    26 "026_vehicle_images",
+    27 "027_conversation_threads",
 }
 
 /// The advisory lock that runners take, so that two never work on one database.

@@ -127,6 +127,7 @@ pub(crate) async fn recent(app: &App, tenant: TenantId) -> Result<Arc<Snapshot>,
     let work = tokio::spawn(async move {
         let (_, building) = app.snapshots.newest(tenant);
         let _turn = building.lock().await;
+        absorb_if_queued(&app, tenant).await?;
         let (newest, _) = app.snapshots.newest(tenant);
         if let Some(newest) = newest
             && is_recent(&app, tenant, &newest).await?
@@ -138,6 +139,18 @@ pub(crate) async fn recent(app: &App, tenant: TenantId) -> Result<Arc<Snapshot>,
         Ok(built)
     });
     work.await.map_err(|error| Error::Internal(format!("building a snapshot ended: {error}")))?
+}
+
+async fn absorb_if_queued(app: &App, tenant: TenantId) -> Result<(), Error> {
+    let mut client = app.client().await?;
+    let transaction = crate::database::begin(&mut client, tenant).await?;
+    let counter = log::counter(&transaction, tenant).await?;
+    transaction.commit().await?;
+    drop(client);
+    if counter.queued {
+        crate::records::absorb_before_serving(app, tenant).await;
+    }
+    Ok(())
 }
 
 /// Whether a device that installs the snapshot can pull on from it, and soon has the rest.

@@ -4,6 +4,7 @@ pub mod dice;
 pub mod disk;
 pub mod postgres;
 pub mod proxy;
+pub mod records;
 pub mod scenario;
 pub mod server;
 pub mod sim;

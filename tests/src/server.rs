@@ -113,21 +113,28 @@ impl Sender {
     /// An operation around an event, before it is sealed.
     #[must_use]
     pub fn operation(&mut self, event: Event) -> Operation {
+        let (op_id, lane, at) = (event.id.into(), event.vehicle_id.0, event.occurred_at);
+        self.operation_of(op_id, lane, at, Body::Event(Box::new(event)))
+    }
+
+    /// An operation around a body, before it is sealed.
+    #[must_use]
+    pub fn operation_of(&mut self, op_id: OpId, lane: Uuid, at: i64, body: Body) -> Operation {
         self.next_seq += 1;
         Operation {
-            op_id: event.id.into(),
+            op_id,
             tenant_id: TenantId(self.tenant),
             user_id: UserId(self.user),
             device_id: DeviceId(self.device),
             incarnation: Incarnation(self.incarnation),
             device_seq: self.next_seq,
-            lane: event.vehicle_id.0,
+            lane,
             schema: limits::SCHEMA_VERSION,
             supersedes: Vec::new(),
             needs: Vec::new(),
-            clock: ClockEvidence { wall_ms: event.occurred_at, ..ClockEvidence::default() },
+            clock: ClockEvidence { wall_ms: at, ..ClockEvidence::default() },
             prev_hash: self.head,
-            body: Body::Event(Box::new(event)),
+            body,
         }
     }
 

@@ -119,7 +119,8 @@ const BREAKAGES: &[(&str, &str, &str)] = &[
         "ALTER TABLE vehicle_events_2025 DISABLE TRIGGER immutable",
         "vehicle_events_2025: immutable",
     ),
-    ("record_triggers", "DROP TRIGGER log_update ON vehicles", "vehicles: log_update"),
+    ("record_triggers", "DROP TRIGGER queue_update ON vehicles", "vehicles: queue_update"),
+    ("record_triggers", "DROP TRIGGER stamp ON reminders", "reminders: stamp"),
     ("record_triggers", "ALTER TABLE operations DISABLE TRIGGER keep", "operations: keep"),
     ("numbering_deferred", "DROP TRIGGER number_at_commit ON change_marks", "change_marks"),
     (

@@ -56,6 +56,10 @@ impl Sitting<'_> {
             Some(Verdict::Accepted { flags, .. }) => {
                 Ok(Outcome::Accepted { seq: numbered("event", id)?, flags: flags.clone() })
             }
+            Some(Verdict::Recorded { is_logged, flags }) => {
+                let seq = if *is_logged { numbered("record", id)? } else { head };
+                Ok(Outcome::Accepted { seq, flags: flags.clone() })
+            }
             Some(Verdict::NothingToRetract) => Ok(Outcome::Accepted {
                 seq: self.closing_seq(place, numbers, head)?,
                 flags: Vec::new(),
@@ -66,7 +70,11 @@ impl Sitting<'_> {
                     self.batch.items[*earlier].op_id == item.op_id
                         && matches!(
                             verdict,
-                            Some(Verdict::Accepted { .. } | Verdict::NothingToRetract)
+                            Some(
+                                Verdict::Accepted { .. }
+                                    | Verdict::NothingToRetract
+                                    | Verdict::Recorded { .. }
+                            )
                         )
                 });
                 let accepted = accepted

@@ -50,6 +50,13 @@ pub(crate) enum Verdict {
     },
     /// It takes back what never was: only the closing is written.
     NothingToRetract,
+    /// It changes a record, or would have.
+    Recorded {
+        /// Whether anything changed, so that the log has an entry of it.
+        is_logged: bool,
+        /// What the server remarks.
+        flags: Vec<Flag>,
+    },
 }
 
 /// Whether an operation can be judged together with others: it names no other one.
@@ -346,7 +353,9 @@ pub(crate) fn unsupported() -> Verdict {
 pub(crate) fn remember(received: &Received, verdict: &Verdict, known: &mut Known, bench: &Bench) {
     let (sealed, operation) = (&received.sealed, &received.operation);
     let state = match verdict {
-        Verdict::Accepted { .. } | Verdict::NothingToRetract => KnownState::Accepted { seq: 0 },
+        Verdict::Accepted { .. } | Verdict::NothingToRetract | Verdict::Recorded { .. } => {
+            KnownState::Accepted { seq: 0 }
+        }
         Verdict::Rejected(_) => KnownState::Rejected,
         Verdict::Said(_) | Verdict::Repeated => return,
     };

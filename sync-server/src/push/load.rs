@@ -44,7 +44,7 @@ pub(crate) async fn admit_device(
     Ok(owner == caller.user_id.0)
 }
 
-/// Locks the live vehicles among these, in one order for everyone.
+/// Locks vehicles, in one order for everyone. Returns the live ones among them.
 pub(crate) async fn lock_vehicles(
     transaction: &Transaction<'_>,
     tenant: TenantId,
@@ -53,12 +53,27 @@ pub(crate) async fn lock_vehicles(
     let ids: Vec<Uuid> = vehicles.iter().map(|vehicle| vehicle.0).collect();
     let statement = transaction
         .prepare_cached(
-            "SELECT id FROM vehicles
-             WHERE tenant_id = $1 AND id = ANY($2) AND deleted_at IS NULL
-             ORDER BY id FOR NO KEY UPDATE",
+            "SELECT id, deleted_at IS NULL FROM vehicles
+             WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id FOR NO KEY UPDATE",
         )
         .await?;
     let rows = transaction.query(&statement, &[&tenant.0, &ids]).await?;
+    Ok(rows.iter().filter(|row| row.get(1)).map(|row| VehicleId(row.get(0))).collect())
+}
+
+/// The live vehicles of garages.
+pub(crate) async fn vehicles_in(
+    transaction: &Transaction<'_>,
+    tenant: TenantId,
+    garages: &[Uuid],
+) -> Result<Vec<VehicleId>, Error> {
+    let statement = transaction
+        .prepare_cached(
+            "SELECT id FROM vehicles
+             WHERE tenant_id = $1 AND garage_id = ANY($2) AND deleted_at IS NULL ORDER BY id",
+        )
+        .await?;
+    let rows = transaction.query(&statement, &[&tenant.0, &garages]).await?;
     Ok(rows.iter().map(|row| VehicleId(row.get(0))).collect())
 }
 

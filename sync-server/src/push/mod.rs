@@ -12,7 +12,9 @@ mod conclude;
 mod judge;
 mod known;
 mod load;
+mod needs;
 mod read;
+mod records;
 mod store;
 
 use std::collections::HashSet;
@@ -20,6 +22,7 @@ use std::collections::HashSet;
 use deadpool_postgres::Transaction;
 use motomind_protocol::wire::{OpOutcome, Rejection};
 use motomind_protocol::{OpId, VehicleId, code};
+use uuid::Uuid;
 
 pub(crate) use judge::Bench;
 use judge::Verdict;
@@ -30,6 +33,7 @@ use store::Writes;
 
 use crate::App;
 use crate::error::Error;
+use crate::records::Shelf;
 
 /// Attempts of one batch when other transactions are in the way.
 const ATTEMPTS_MAX: u32 = 4;
@@ -59,6 +63,10 @@ pub(crate) async fn take(app: &App, bench: &Bench, batch: &Batch) -> Result<Repl
     loop {
         match attempt_once(app, bench, batch, mode).await {
             Err(Error::Conflict(_)) if attempt < ATTEMPTS_MAX => attempt += 1,
+            Err(Error::Conflict(why)) if mode == Mode::Sets => {
+                tracing::warn!(why, "a batch ran into others again and again; one by one");
+                mode = Mode::OneByOne;
+            }
             Err(Error::Internal(why)) if mode == Mode::Sets => {
                 tracing::warn!(why, "a batch could not be written as a set; one by one");
                 mode = Mode::OneByOne;
@@ -73,8 +81,8 @@ async fn attempt_once(app: &App, bench: &Bench, batch: &Batch, mode: Mode) -> Re
     let tenant = bench.caller.tenant_id;
     let mut client = app.client().await?;
     let mut transaction = crate::database::begin(&mut client, tenant).await?;
-    crate::log::admit(&transaction, &bench.caller).await?;
-    let mut sitting = Sitting::new(bench, batch);
+    let counter = crate::log::admit(&transaction, &bench.caller).await?;
+    let mut sitting = Sitting::new(bench, batch, counter.epoch);
     sitting.admit(&transaction).await?;
     match mode {
         Mode::Sets => sitting.judge_in_pieces(&transaction).await?,
@@ -99,10 +107,12 @@ struct Sitting<'a> {
     verdicts: Vec<Option<Verdict>>,
     /// What each operation has closed.
     closed: Vec<Option<OpId>>,
+    /// The records that it changes.
+    shelf: Shelf,
 }
 
 impl<'a> Sitting<'a> {
-    fn new(bench: &'a Bench, batch: &'a Batch) -> Self {
+    fn new(bench: &'a Bench, batch: &'a Batch, epoch: Uuid) -> Self {
         Self {
             bench,
             batch,
@@ -110,10 +120,12 @@ impl<'a> Sitting<'a> {
             foreign_device: false,
             verdicts: batch.items.iter().map(|_| None).collect(),
             closed: vec![None; batch.items.len()],
+            shelf: Shelf::new(bench.caller.tenant_id, epoch, bench.now),
         }
     }
 
-    /// Registers the device, locks its vehicles, and reads which of its sequences are taken.
+    /// Registers the device, locks its vehicles and records, and reads which of its sequences are
+    /// taken.
     async fn admit(&mut self, transaction: &Transaction<'_>) -> Result<(), Error> {
         let Some(device) = self.batch.device_id else {
             return Ok(());
@@ -121,13 +133,16 @@ impl<'a> Sitting<'a> {
         let (bench, tenant) = (self.bench, self.bench.caller.tenant_id);
         self.foreign_device = !load::admit_device(transaction, bench, device).await?;
         let operations = self.batch.items.iter().filter_map(Item::received);
-        let vehicles: HashSet<VehicleId> = operations
+        let mut vehicles: HashSet<VehicleId> = operations
             .clone()
             .filter_map(|received| judge::vehicle_of(&received.operation))
             .collect();
         let sequences: Vec<i64> =
             operations.map(|received| store::signed(received.operation.device_seq)).collect();
+        let keys = records::keys(self.batch);
+        vehicles.extend(records::vehicles_among(transaction, tenant, &keys).await?);
         self.known.vehicles = load::lock_vehicles(transaction, tenant, &vehicles).await?;
+        self.shelf.load(transaction, keys).await?;
         let life = bench.incarnation;
         let known = &mut self.known;
         load::sequences(transaction, tenant, device, life, &sequences, known).await
@@ -136,7 +151,17 @@ impl<'a> Sitting<'a> {
     async fn judge_in_pieces(&mut self, transaction: &Transaction<'_>) -> Result<(), Error> {
         let batch = self.batch;
         let mut run: Vec<usize> = Vec::new();
+        let mut changes: Vec<usize> = Vec::new();
         for (place, item) in batch.items.iter().enumerate() {
+            match item.received() {
+                Some(received) if received.operation.intent().is_some() => {
+                    self.judge_run(transaction, &std::mem::take(&mut run)).await?;
+                    changes.push(place);
+                    continue;
+                }
+                Some(_) => self.judge_records(transaction, &std::mem::take(&mut changes)).await?,
+                None => {}
+            }
             match item.received() {
                 Some(received) if judge::stands_alone(&received.operation) => run.push(place),
                 Some(received) => {
@@ -146,7 +171,8 @@ impl<'a> Sitting<'a> {
                 None => {}
             }
         }
-        self.judge_run(transaction, &run).await
+        self.judge_run(transaction, &run).await?;
+        self.judge_records(transaction, &changes).await
     }
 
     async fn judge_one_by_one(&mut self, transaction: &mut Transaction<'_>) -> Result<(), Error> {
@@ -156,15 +182,20 @@ impl<'a> Sitting<'a> {
                 continue;
             };
             let savepoint = transaction.savepoint("operation").await?;
-            let judged = if judge::stands_alone(&received.operation) {
+            let vehicles = self.known.vehicles.clone();
+            let judged = if received.operation.intent().is_some() {
+                self.judge_records(&savepoint, &[place]).await
+            } else if judge::stands_alone(&received.operation) {
                 self.judge_run(&savepoint, &[place]).await
             } else {
                 self.judge_dependent(&savepoint, place, received).await
             };
             match judged {
                 Ok(()) => savepoint.commit().await?,
-                Err(Error::Internal(why)) => {
+                Err(Error::Internal(why) | Error::Conflict(why)) => {
                     savepoint.rollback().await?;
+                    self.known.vehicles = vehicles;
+                    self.shelf.forget();
                     tracing::error!(why, op_id = ?item.op_id, "an operation could not be written");
                     let message = "the server failed on this operation; it can be offered again";
                     let rejection = Rejection::new(code::SERVER_FAULT, message);
@@ -197,6 +228,8 @@ impl<'a> Sitting<'a> {
             .collect();
         let ids: Vec<_> = run.iter().map(|(_, one)| one.operation.op_id.0).collect();
         load::operations(transaction, tenant, &ids, &mut self.known).await?;
+        let operations = run.iter().map(|(_, received)| &received.operation);
+        needs::load(transaction, tenant, operations, &mut self.known).await?;
         let readings: Vec<_> = run
             .iter()
             .filter_map(|(place, received)| {
@@ -228,7 +261,10 @@ impl<'a> Sitting<'a> {
         let Some(event) = received.operation.event() else {
             return judge::unsupported();
         };
-        judge::admissible(event, &self.known, self.bench)
+        let operation = &received.operation;
+        needs::unmet(operation, &self.known)
+            .or_else(|| judge::admissible(event, &self.known, self.bench))
+            .map(|verdict| needs::blame(verdict, operation, &self.known))
             .unwrap_or_else(|| judge::state(event, place, &mut self.known, self.bench))
     }
 
@@ -242,6 +278,8 @@ impl<'a> Sitting<'a> {
         let (bench, tenant) = (self.bench, self.bench.caller.tenant_id);
         self.known.timelines.clear();
         load::chain(transaction, tenant, received, &mut self.known).await?;
+        let operation = std::iter::once(&received.operation);
+        needs::load(transaction, tenant, operation, &mut self.known).await?;
         let mut writes = Writes::default();
         let verdict = self.judge_against_target(transaction, place, received, &mut writes).await?;
         if let Verdict::Accepted { corrects, .. } = &verdict {
@@ -282,8 +320,12 @@ impl<'a> Sitting<'a> {
         let superseded = judge::superseded(operation, &self.known);
         let states_nothing =
             event.is_retraction() && superseded.event.is_none() && !operation.supersedes.is_empty();
-        if !states_nothing && let Some(verdict) = judge::admissible(event, &self.known, bench) {
-            return Ok(verdict);
+        let hindered = || {
+            needs::unmet(operation, &self.known)
+                .or_else(|| judge::admissible(event, &self.known, bench))
+        };
+        if !states_nothing && let Some(verdict) = hindered() {
+            return Ok(needs::blame(verdict, operation, &self.known));
         }
         writes.close(&superseded.unaccepted, states_nothing);
         if states_nothing {

@@ -15,6 +15,7 @@ use crate::auth::Caller;
 use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::log::{self, Place};
+use crate::records::absorb_before_serving;
 
 /// Where to go on, and how far.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -36,7 +37,7 @@ struct Page {
 /// those bytes.
 #[utoipa::path(get, path = "/v1/sync/pull", params(PullQuery), security(("bearer" = [])), responses(
     (status = 200, description = "A page of changes", body = serde_json::Value,
-     example = json!({"protocol": 1, "changes": [{"seq": 1, "kind": "vehicle", "data": {"id": "…"}}],
+     example = json!({"protocol": 1, "changes": [{"seq": 1, "kind": "record", "data": {"collection": "vehicles", "id": "0191…", "changes": ["…"]}}],
                       "next_cursor": "…", "seq": 1, "head": 1, "digest": "…", "server_time_ms": 0})),
     (status = 400, description = "bad_cursor, malformed", content_type = "application/problem+json"),
     (status = 401, description = "No valid token", content_type = "application/problem+json"),
@@ -57,8 +58,17 @@ pub(crate) async fn pull(
     let tenant = caller.tenant_id;
 
     let mut client = app.client().await?;
-    let transaction = crate::database::begin(&mut client, tenant).await?;
-    let counter = log::admit(&transaction, &caller).await?;
+    let mut transaction = crate::database::begin(&mut client, tenant).await?;
+    let mut counter = log::admit(&transaction, &caller).await?;
+    if counter.queued {
+        // In transactions of their own: what is served is what was committed.
+        transaction.commit().await?;
+        drop(client);
+        absorb_before_serving(&app, tenant).await;
+        client = app.client().await?;
+        transaction = crate::database::begin(&mut client, tenant).await?;
+        counter = log::admit(&transaction, &caller).await?;
+    }
     let after = match log::locate(&transaction, tenant, &counter, query.cursor.as_deref()).await? {
         Place::After(seq) => seq,
         Place::Restored => {

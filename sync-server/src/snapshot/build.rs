@@ -4,14 +4,17 @@
 use std::io::{self, Read};
 use std::path::Path;
 
-use deadpool_postgres::Transaction;
 use motomind_core::mirror;
+use motomind_protocol::records::{Document, find};
+use motomind_protocol::wire::RecordChange;
 use motomind_protocol::{Hash, TenantId};
 use rusqlite::Connection;
+use serde_json::Map;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
-use tokio_postgres::IsolationLevel;
+use tokio_postgres::{IsolationLevel, Row};
+use uuid::Uuid;
 
 use super::Snapshot;
 use crate::App;
@@ -25,15 +28,22 @@ const ROWS_AT_ONCE: i32 = 2_000;
 /// The generation of a fresh mirror.
 const GENERATION: i64 = 1;
 
-/// What a snapshot is made of, in this order. `seq` of vehicles and garages only puts them in
-/// order: a mirror keeps none for them.
-const PARTS: [&str; 3] = [
-    "SELECT row_number() OVER (ORDER BY id), 'garage', garage_json(g)
-     FROM garages g WHERE tenant_id = $1 ORDER BY id",
-    "SELECT row_number() OVER (ORDER BY id), 'vehicle', vehicle_json(v)
-     FROM vehicles v WHERE tenant_id = $1 ORDER BY id",
-    "SELECT seq, 'event', record FROM event_records WHERE tenant_id = $1 ORDER BY seq",
+/// What a snapshot is made of, in this order. `seq` of records only puts them in order: a mirror
+/// keeps none for them.
+const PARTS: [(Part, &str); 2] = [
+    (
+        Part::Records,
+        "SELECT row_number() OVER (ORDER BY collection, record_id), collection, record_id, document
+         FROM record_documents WHERE tenant_id = $1 ORDER BY collection, record_id",
+    ),
+    (Part::Events, "SELECT seq, record FROM event_records WHERE tenant_id = $1 ORDER BY seq"),
 ];
+
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    Records,
+    Events,
+}
 
 /// Builds the snapshot at the tenant's head.
 pub(super) async fn build(
@@ -59,15 +69,19 @@ pub(super) async fn build(
         seq: counter.head,
         tag: log::tag_at(&transaction, tenant, counter.head).await?,
     };
-    for sql in PARTS {
+    for (part, sql) in PARTS {
         let portal = transaction.bind(sql, &[&tenant.0]).await?;
         let mut after = 0;
         loop {
-            let page = read_page(&transaction, &portal).await?;
-            let Some((last, changes)) = page else { break };
+            let rows = transaction.query_portal(&portal, ROWS_AT_ONCE).await?;
+            let Some(last) = rows.last() else { break };
+            let last = last.get::<_, i64>(0).unsigned_abs();
             let mut open = writer.take().ok_or_else(|| fault(&"the file was closed"))?;
             let from = std::mem::replace(&mut after, last);
-            let written = on_thread(move || open.append(&changes, from).map(|()| open));
+            let written = on_thread(move || {
+                let changes = part.changes(&rows)?;
+                open.append(&changes, from).map(|()| open)
+            });
             writer = Some(written.await?);
         }
     }
@@ -76,23 +90,36 @@ pub(super) async fn build(
     on_thread(move || open.finish(tenant, &counter, place)).await
 }
 
-type Page = Option<(u64, Vec<Box<RawValue>>)>;
+impl Part {
+    /// The log entries that rows would be.
+    fn changes(self, rows: &[Row]) -> Result<Vec<Box<RawValue>>, Error> {
+        let mut changes = Vec::with_capacity(rows.len());
+        for row in rows {
+            let seq: i64 = row.get(0);
+            let (kind, data) = match self {
+                Self::Events => ("event", row.get::<_, String>(1)),
+                Self::Records => match record_change(row)? {
+                    Some(change) => ("record", serde_json::to_string(&change)?),
+                    None => continue,
+                },
+            };
+            let entry = format!("{{\"seq\":{seq},\"kind\":\"{kind}\",\"data\":{data}}}");
+            changes.push(RawValue::from_string(entry)?);
+        }
+        Ok(changes)
+    }
+}
 
-async fn read_page(
-    transaction: &Transaction<'_>,
-    portal: &tokio_postgres::Portal,
-) -> Result<Page, Error> {
-    let rows = transaction.query_portal(portal, ROWS_AT_ONCE).await?;
-    let Some(last) = rows.last() else {
+/// A record's document, whole; none of a collection that only a newer server knows.
+fn record_change(row: &Row) -> Result<Option<RecordChange>, Error> {
+    let (name, id, bytes): (&str, Uuid, &[u8]) = (row.get(1), row.get(2), row.get(3));
+    let Some(collection) = find(name) else {
         return Ok(None);
     };
-    let last: i64 = last.get(0);
-    let changes = rows.iter().map(|row| {
-        let (seq, kind, data): (i64, &str, &str) = (row.get(0), row.get(1), row.get(2));
-        RawValue::from_string(format!("{{\"seq\":{seq},\"kind\":\"{kind}\",\"data\":{data}}}"))
-    });
-    let changes = changes.collect::<Result<_, _>>()?;
-    Ok(Some((last.unsigned_abs(), changes)))
+    let document = Document::load(collection, id, bytes).map_err(|error| fault(&error))?;
+    let changes = document.changes_since(&[]);
+    let collection = name.to_string();
+    Ok(Some(RecordChange { collection, id, op_id: None, changes, whole: true, extra: Map::new() }))
 }
 
 /// A mirror file that is being written.

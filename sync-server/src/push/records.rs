@@ -1,0 +1,439 @@
+//! Judging changes of records: a run of them at once, over documents loaded together.
+
+use std::collections::{HashMap, HashSet};
+
+use deadpool_postgres::Transaction;
+use motomind_protocol::records::{
+    self, Action, Actor, Circumstances, Claim, Collection, FieldEdit, Over, RecordIntent,
+    Signature, Step, Taken, absorb, claim_taken, claims, find, may, normalised, take,
+    take_over_compacted,
+};
+use motomind_protocol::wire::Rejection;
+use motomind_protocol::{Flag, OpId, Operation, TenantId, VehicleId, code, limits};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::judge::{self, Verdict};
+use super::known::{KnownOperation, KnownState};
+use super::read::{Batch, Item, Received};
+use super::store::Writes;
+use super::{Sitting, load, needs};
+use crate::error::Error;
+use crate::records::{GARAGES, Key, VEHICLES};
+
+/// A remark: the person had seen a document that the server does not have any more.
+const HEADS_UNKNOWN: &str = "heads_unknown";
+
+/// The record that an intent is about, where its collection is known.
+fn key_of(intent: &RecordIntent) -> Option<Key> {
+    Some(Key { collection: find(&intent.collection)?, id: intent.record_id })
+}
+
+/// The records that a batch changes.
+pub(super) fn keys(batch: &Batch) -> Vec<Key> {
+    let operations = batch.items.iter().filter_map(Item::received);
+    let intents = operations.filter_map(|received| received.operation.intent());
+    intents.filter_map(key_of).collect()
+}
+
+/// The vehicles that must be locked with these records: they themselves, and those of garages.
+pub(super) async fn vehicles_among(
+    transaction: &Transaction<'_>,
+    tenant: TenantId,
+    keys: &[Key],
+) -> Result<Vec<VehicleId>, Error> {
+    let of = |name: &str| -> Vec<Uuid> {
+        keys.iter().filter(|key| key.collection.name == name).map(|key| key.id).collect()
+    };
+    let mut vehicles: Vec<VehicleId> = of(VEHICLES).into_iter().map(VehicleId).collect();
+    let garages = of(GARAGES);
+    if !garages.is_empty() {
+        vehicles.extend(load::vehicles_in(transaction, tenant, &garages).await?);
+    }
+    Ok(vehicles)
+}
+
+/// Everything that an intent may do.
+fn steps(intent: &RecordIntent) -> impl Iterator<Item = &Step> {
+    std::iter::once(&intent.step).chain(intent.instead.iter().map(|instead| &instead.step))
+}
+
+/// Earlier edits that a step's texts count with.
+fn earlier_edits(step: &Step) -> impl Iterator<Item = &Over> {
+    step.patch.values().flat_map(|edit| match edit {
+        FieldEdit::Text(edit) => edit.over.as_slice(),
+        _ => &[],
+    })
+}
+
+/// The records that an intent refers to.
+fn referred(intent: &RecordIntent) -> Vec<Key> {
+    let Some(collection) = find(&intent.collection) else {
+        return Vec::new();
+    };
+    let named = steps(intent).flat_map(|step| {
+        let fields = step.patch.iter().filter_map(|(name, edit)| match edit {
+            FieldEdit::Set(value) => Some((name.clone(), value.clone())),
+            _ => None,
+        });
+        records::references(collection, &fields.collect())
+    });
+    let named = named.map(|(_, target, id)| (target, id));
+    let moved = steps(intent).filter_map(|step| Some((GARAGES, step.reassign_to?)));
+    named.chain(moved).filter_map(|(name, id)| Some(Key { collection: find(name)?, id })).collect()
+}
+
+/// What an operation is to do, after what it supersedes is known.
+enum Meant {
+    /// Only to close others.
+    Nothing,
+    /// To change the record.
+    Step(Step),
+}
+
+impl<'a> Sitting<'a> {
+    /// Judges changes of records and writes what was accepted.
+    pub(super) async fn judge_records(
+        &mut self,
+        transaction: &Transaction<'_>,
+        places: &[usize],
+    ) -> Result<(), Error> {
+        let batch = self.batch;
+        let run: Vec<(usize, &'a Received, &'a RecordIntent)> = places
+            .iter()
+            .filter_map(|place| {
+                let received = batch.items[*place].received()?;
+                Some((*place, received, received.operation.intent()?))
+            })
+            .collect();
+        if run.is_empty() {
+            return Ok(());
+        }
+        self.load_records(transaction, &run).await?;
+        for (place, received, intent) in run {
+            let verdict = self.judge_record(transaction, place, received, intent).await?;
+            let verdict = needs::blame(verdict, &received.operation, &self.known);
+            judge::remember(received, &verdict, &mut self.known, self.bench);
+            self.verdicts[place] = Some(verdict);
+        }
+        self.shelf.project_as(transaction, self.bench.caller.user_id).await?;
+        self.shelf.write(transaction).await
+    }
+
+    async fn load_records(
+        &mut self,
+        transaction: &Transaction<'_>,
+        run: &[(usize, &'a Received, &'a RecordIntent)],
+    ) -> Result<(), Error> {
+        let tenant = self.bench.caller.tenant_id;
+        let mut ids: HashSet<Uuid> = HashSet::new();
+        for (_, received, intent) in run {
+            ids.insert(received.operation.op_id.0);
+            ids.extend(received.operation.supersedes.iter().map(|op| op.0));
+            ids.extend(steps(intent).flat_map(earlier_edits).map(|over| over.op_id.0));
+        }
+        let ids: Vec<Uuid> = ids.into_iter().collect();
+        load::operations(transaction, tenant, &ids, &mut self.known).await?;
+        let operations = run.iter().map(|(_, received, _)| &received.operation);
+        needs::load(transaction, tenant, operations, &mut self.known).await?;
+        let keys = run.iter().filter_map(|(.., intent)| key_of(intent));
+        self.shelf.load(transaction, keys).await?;
+        let named = run.iter().flat_map(|(.., intent)| referred(intent));
+        self.shelf.ask_there(transaction, named).await?;
+        let wanted = self.likely_claims(run);
+        self.shelf.ask(transaction, wanted).await
+    }
+
+    /// Claims that the run's operations probably make, so that the rows are asked once for all.
+    fn likely_claims(
+        &self,
+        run: &[(usize, &'a Received, &'a RecordIntent)],
+    ) -> Vec<(&'static Collection, Claim)> {
+        let mut drafts: HashMap<Key, Map<String, Value>> = HashMap::new();
+        let mut wanted = Vec::new();
+        for (.., intent) in run {
+            let Some(key) = key_of(intent).filter(|key| !key.collection.unique.is_empty()) else {
+                continue;
+            };
+            let shown = || self.shelf.document(key).map(records::Document::fields);
+            let draft = drafts.entry(key).or_insert_with(|| shown().unwrap_or_default());
+            for step in steps(intent) {
+                for (name, edit) in &step.patch {
+                    if let (Some(field), FieldEdit::Set(value)) = (key.collection.field(name), edit)
+                    {
+                        draft.insert(name.clone(), normalised(field.form, value.clone()));
+                    }
+                }
+                let touches = |claim: &Claim| {
+                    let patched = claim.fields.iter().any(|name| step.patch.contains_key(*name));
+                    patched || step.action == Action::Restore
+                };
+                draft.retain(|_, value| !value.is_null());
+                let made = claims(key.collection, draft).into_iter().filter(touches);
+                wanted.extend(made.map(|claim| (key.collection, claim)));
+            }
+        }
+        wanted
+    }
+
+    async fn judge_record(
+        &mut self,
+        transaction: &Transaction<'_>,
+        place: usize,
+        received: &'a Received,
+        intent: &RecordIntent,
+    ) -> Result<Verdict, Error> {
+        if self.foreign_device {
+            return Ok(judge::foreign_device());
+        }
+        if let Some(verdict) = judge::known_before(received, &mut self.known, self.bench) {
+            return Ok(verdict);
+        }
+        let operation = &received.operation;
+        let accepted = self.accepted_of(&operation.supersedes);
+        let meant = match intent.step_after(accepted) {
+            step if step.action == Action::Nothing => Meant::Nothing,
+            step => Meant::Step(step.clone()),
+        };
+        let action = intent.step_after(accepted).action;
+        if !may(self.bench.caller.role, action) {
+            let message = "your role does not allow this";
+            return Ok(Verdict::Rejected(Rejection::new(code::FORBIDDEN, message)));
+        }
+        let (closes, needs_seq) = (!operation.supersedes.is_empty(), accepted.is_none());
+        if closes {
+            let only_closes = needs_seq && matches!(meant, Meant::Nothing);
+            self.close(transaction, place, operation, only_closes).await?;
+        }
+        match meant {
+            Meant::Nothing if self.closed[place].is_some() => Ok(Verdict::NothingToRetract),
+            Meant::Nothing if accepted.is_some() => {
+                Ok(Verdict::Recorded { is_logged: false, flags: Vec::new() })
+            }
+            Meant::Nothing => {
+                let message = "it does nothing and takes nothing back";
+                Ok(Verdict::Rejected(Rejection::new(code::MALFORMED, message)))
+            }
+            Meant::Step(step) => self.take_step(transaction, operation, intent, &step).await,
+        }
+    }
+
+    /// The first of these operations that was accepted.
+    fn accepted_of(&self, ops: &[OpId]) -> Option<OpId> {
+        ops.iter().copied().find(|op_id| self.is_accepted(*op_id))
+    }
+
+    fn is_accepted(&self, op_id: OpId) -> bool {
+        let state = self.known.operations.get(&op_id).map(|one| one.state);
+        matches!(state, Some(KnownState::Accepted { .. }))
+    }
+
+    /// Closes what the operation supersedes and was not accepted.
+    async fn close(
+        &mut self,
+        transaction: &Transaction<'_>,
+        place: usize,
+        operation: &Operation,
+        needs_seq: bool,
+    ) -> Result<(), Error> {
+        let superseded = judge::superseded(operation, &self.known);
+        let mut writes = Writes { by: Some(operation.op_id), ..Writes::default() };
+        writes.close(&superseded.unaccepted, needs_seq);
+        writes.store(transaction, self.bench).await?;
+        self.closed[place] = writes.logged.first().copied();
+        let state = KnownState::Closed { by: operation.op_id };
+        for closed in &writes.closed {
+            let entry = self.known.operations.entry(*closed);
+            entry.or_insert(KnownOperation { hash: None, state }).state = state;
+        }
+        Ok(())
+    }
+
+    async fn take_step(
+        &mut self,
+        transaction: &Transaction<'_>,
+        operation: &Operation,
+        intent: &RecordIntent,
+        step: &Step,
+    ) -> Result<Verdict, Error> {
+        if let Some(waiting) = needs::unmet(operation, &self.known) {
+            return Ok(waiting);
+        }
+        let Some(key) = key_of(intent) else {
+            let message = format!("this version knows no collection {}", intent.collection);
+            let rejection = Rejection::new(code::UNSUPPORTED, message).field("collection");
+            return Ok(Verdict::Rejected(rejection));
+        };
+        let taken = match self.taken(key, operation, intent, step) {
+            Ok(taken) => taken,
+            Err(rejection) => return Ok(Verdict::Rejected(*rejection)),
+        };
+        if let Some(rejection) = self.bad_reference(transaction, key, step).await? {
+            return Ok(Verdict::Rejected(rejection));
+        }
+        if let Some(rejection) = self.taken_claim(transaction, key, &taken).await? {
+            return Ok(Verdict::Rejected(rejection));
+        }
+        let was_live = self.shelf.is_live(key);
+        let is_logged = !taken.changes.is_empty();
+        let flags =
+            if taken.heads_known { Vec::new() } else { vec![Flag::Other(HEADS_UNKNOWN.into())] };
+        if is_logged {
+            self.shelf.change(key, Some(operation.op_id), taken.document, taken.changes)?;
+        }
+        let is_live = self.shelf.is_live(key);
+        if key.collection.name == VEHICLES {
+            let vehicle = VehicleId(key.id);
+            if is_live {
+                self.known.vehicles.insert(vehicle);
+            } else {
+                self.known.vehicles.remove(&vehicle);
+            }
+        }
+        if key.collection.name == GARAGES && was_live && !is_live {
+            self.empty_garage(transaction, key, step.reassign_to).await?;
+        }
+        Ok(Verdict::Recorded { is_logged, flags })
+    }
+
+    fn taken(
+        &self,
+        key: Key,
+        operation: &Operation,
+        intent: &RecordIntent,
+        step: &Step,
+    ) -> Result<Taken, Box<Rejection>> {
+        let overs = earlier_edits(step).map(|over| over.op_id);
+        let accepted: Vec<OpId> = overs.filter(|op_id| self.is_accepted(*op_id)).collect();
+        let signature = Signature {
+            actor: Actor::Device(operation.device_id),
+            user: Some(operation.user_id),
+            at: operation.clock.wall_ms.min(self.bench.now),
+        };
+        let around = Circumstances { signature, now: self.bench.now, accepted: &accepted };
+        let existing = self.shelf.document(key);
+        let mut taken = take(existing, intent, step, &around)?;
+        if !taken.heads_known
+            && let Some(existing) = existing
+            && let Some(earlier) = self.shelf.record(key).and_then(|one| one.earlier.as_deref())
+            && let Ok(earlier) = records::Document::load(key.collection, key.id, earlier)
+        {
+            let over = take_over_compacted(existing, &earlier, intent, step, &around)?;
+            if over.heads_known {
+                taken = over;
+            }
+        }
+        let grown: usize = taken.changes.iter().map(Vec::len).sum();
+        let bytes = self.shelf.record(key).map_or(0, |record| record.bytes);
+        if bytes + grown > limits::DOCUMENT_BYTES_MAX {
+            let message = "the record's history has no room for it; make another record";
+            return Err(Box::new(Rejection::new(code::TOO_LARGE, message)));
+        }
+        Ok(taken)
+    }
+
+    /// The refusal of what the step refers to and is not there.
+    async fn bad_reference(
+        &mut self,
+        transaction: &Transaction<'_>,
+        key: Key,
+        step: &Step,
+    ) -> Result<Option<Rejection>, Error> {
+        let fields = step.patch.iter().filter_map(|(name, edit)| match edit {
+            FieldEdit::Set(value) => Some((name.clone(), value.clone())),
+            _ => None,
+        });
+        for (name, target, id) in records::references(key.collection, &fields.collect()) {
+            if !self.is_there(transaction, target, id).await? {
+                return Ok(Some(no_such(target, name)));
+            }
+        }
+        let Some(garage) = step.reassign_to.filter(|_| step.action == Action::Delete) else {
+            return Ok(None);
+        };
+        let fits = garage != key.id && self.is_there(transaction, GARAGES, garage).await?;
+        Ok((!fits).then(|| no_such(GARAGES, "reassign_to")))
+    }
+
+    async fn is_there(
+        &mut self,
+        transaction: &Transaction<'_>,
+        target: &str,
+        id: Uuid,
+    ) -> Result<bool, Error> {
+        let Some(collection) = find(target) else {
+            return Ok(false);
+        };
+        let key = Key { collection, id };
+        self.shelf.is_there(transaction, key).await
+    }
+
+    /// The refusal of a claim that another live record has.
+    async fn taken_claim(
+        &mut self,
+        transaction: &Transaction<'_>,
+        key: Key,
+        taken: &Taken,
+    ) -> Result<Option<Rejection>, Error> {
+        if key.collection.unique.is_empty() || taken.document.deleted_at().is_some() {
+            return Ok(None);
+        }
+        let before = match self.shelf.document(key).filter(|one| one.deleted_at().is_none()) {
+            Some(document) => claims(key.collection, &document.fields()),
+            None => Vec::new(),
+        };
+        for claim in claims(key.collection, &taken.document.fields()) {
+            if before.contains(&claim) {
+                continue;
+            }
+            self.shelf.project_as(transaction, self.bench.caller.user_id).await?;
+            if let Some(holder) = self.shelf.holder(transaction, key, &claim).await? {
+                return Ok(Some(claim_taken(&claim, holder)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The vehicles of a deleted garage go to another one, or to none.
+    async fn empty_garage(
+        &mut self,
+        transaction: &Transaction<'_>,
+        garage: Key,
+        reassign_to: Option<Uuid>,
+    ) -> Result<(), Error> {
+        let (bench, tenant) = (self.bench, self.bench.caller.tenant_id);
+        self.shelf.project_as(transaction, bench.caller.user_id).await?;
+        self.shelf.write(transaction).await?;
+        let vehicles = load::vehicles_in(transaction, tenant, &[garage.id]).await?;
+        let Some(collection) = find(VEHICLES) else {
+            return Ok(());
+        };
+        let keys: Vec<Key> = vehicles.into_iter().map(|id| Key { collection, id: id.0 }).collect();
+        self.shelf.load(transaction, keys.iter().copied()).await?;
+        let signature = Signature {
+            actor: Actor::Server(self.shelf.epoch),
+            user: Some(bench.caller.user_id),
+            at: bench.now,
+        };
+        for key in keys {
+            let Some(document) = self.shelf.document(key) else {
+                continue;
+            };
+            let mut fields = document.fields();
+            match reassign_to {
+                Some(other) => fields.insert("garage_id".into(), other.to_string().into()),
+                None => fields.remove("garage_id"),
+            };
+            let deleted_at = document.deleted_at();
+            let taken = absorb(Some(document), collection, key.id, &fields, deleted_at, &signature)
+                .map_err(|error| Error::Internal(error.to_string()))?;
+            self.shelf.change(key, None, taken.document, taken.changes)?;
+        }
+        Ok(())
+    }
+}
+
+fn no_such(target: &str, field: &str) -> Rejection {
+    let message = format!("there is no such record in {target}");
+    Rejection::new(code::UNKNOWN_REFERENCE, message).field(field)
+}
