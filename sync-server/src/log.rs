@@ -79,12 +79,18 @@ pub(crate) async fn head(app: &App, tenant: TenantId) -> Result<u64, Error> {
     Ok(counter.head.unsigned_abs())
 }
 
-/// The newest sequence for a caller, who is refused as in [`admit`].
+/// The newest sequence for a caller, who is refused as in [`admit`], with what other SQL clients
+/// have written.
 pub(crate) async fn head_for(app: &App, caller: &Caller) -> Result<u64, Error> {
     let mut client = app.client().await?;
     let transaction = crate::database::begin(&mut client, caller.tenant_id).await?;
     let counter = admit(&transaction, caller).await?;
     transaction.commit().await?;
+    if counter.queued {
+        drop(client);
+        crate::records::absorb_before_serving(app, caller.tenant_id).await;
+        return head(app, caller.tenant_id).await;
+    }
     Ok(counter.head.unsigned_abs())
 }
 

@@ -9,7 +9,7 @@ use motomind_protocol::Role;
 use motomind_protocol::wire::PushResponse;
 use motomind_server::serve::start;
 use motomind_tests::postgres::{Postgres, role};
-use motomind_tests::server::{Sender, accepted, damage, problem, read, serve, settings};
+use motomind_tests::server::{Sender, accepted, damage, problem, read, serve, settings, told};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -35,6 +35,7 @@ async fn a_push_that_cannot_be_read_is_refused_whole() {
     let database = Postgres::shared().database().await;
     let (tenant, vehicle) = database.tenant_with_vehicle().await;
     let server = serve(&database).await;
+    told(&server, tenant).await;
     let mut device = Sender::new(&server, tenant, Role::Technician);
     let life = Uuid::new_v4();
     let malformed = ("malformed".to_string(), 400);

@@ -5,7 +5,7 @@ use motomind_protocol::wire::Outcome;
 use motomind_protocol::{EventId, Flag, OpId, Role};
 use motomind_tests::postgres::{Postgres, count_as_tenant};
 use motomind_tests::server::{
-    NOON, Sender, accepted, damage, new_id, reading, rejection, retraction, serve,
+    NOON, Sender, accepted, damage, new_id, reading, rejection, retraction, serve, told,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -15,6 +15,7 @@ macro_rules! stage {
         let $database = Postgres::shared().database().await;
         let ($tenant, $vehicle) = $database.tenant_with_vehicle().await;
         let $server = serve(&$database).await;
+        told(&$server, $tenant).await;
     };
 }
 
@@ -40,7 +41,7 @@ async fn what_is_pushed_is_pulled_once_and_in_order() {
     let reader = Sender::new(&server, tenant, Role::Viewer);
     let (changes, cursor) = reader.pull_all().await;
     assert_eq!(changes.len(), 4);
-    assert_eq!(changes[0]["kind"], "vehicle");
+    assert_eq!(changes[0]["kind"], "record");
     assert_eq!(changes[1]["data"]["op_id"], json!(sealed[0].op_id));
     assert_eq!(changes[1]["data"]["event"]["notes"], "a \"note\" with a NUL \0 and \u{1f600}");
     assert_eq!(changes[1]["data"]["event"]["from_the_future"], json!([1, 2]));

@@ -10,7 +10,7 @@ use motomind_protocol::{EventId, Hash, Role, limits};
 use motomind_server::serve::{Running, start};
 use motomind_tests::postgres::{Database, Postgres, count, count_as_tenant};
 use motomind_tests::server::{
-    Sender, accepted, damage, problem, reading, rejection, retraction, serve, settings,
+    Sender, accepted, damage, problem, reading, rejection, retraction, serve, settings, told,
 };
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
@@ -20,6 +20,7 @@ async fn stage() -> (Database, Running, Uuid, Uuid) {
     let database = Postgres::shared().database().await;
     let (tenant, vehicle) = database.tenant_with_vehicle().await;
     let server = serve(&database).await;
+    told(&server, tenant).await;
     (database, server, tenant, vehicle)
 }
 
@@ -164,6 +165,7 @@ async fn a_restored_database_is_noticed_even_after_it_has_grown() {
 async fn tenants_never_meet() {
     let (database, server, tenant, vehicle) = stage().await;
     let (other, other_vehicle) = database.tenant_with_vehicle().await;
+    told(&server, other).await;
     let mut ours = Sender::new(&server, tenant, Role::Manager);
     let mut theirs = Sender::new(&server, other, Role::Manager);
     let captured = ours.seal(reading(vehicle, 1, 100));
@@ -353,7 +355,7 @@ async fn a_snapshot_is_the_mirror_that_the_log_makes() {
     for query in [
         "SELECT group_concat(hex(event_id) || seq || hidden || data || miles || at, '|')
          FROM (SELECT * FROM events ORDER BY seq)",
-        "SELECT group_concat(hex(id) || name || data) FROM vehicles",
+        "SELECT group_concat(quote(id) || nickname) FROM vehicles",
     ] {
         let rows = |mirror: &rusqlite::Connection| -> String {
             mirror.query_row(query, [], |row| row.get(0)).unwrap()
@@ -380,6 +382,7 @@ async fn a_snapshot_is_the_mirror_that_the_log_makes() {
 async fn many_devices_at_one_vehicle_keep_its_order() {
     let (database, one, tenant, vehicle) = stage().await;
     let second = database.vehicle(tenant).await;
+    told(&one, tenant).await;
     let two = serve(&database).await;
     let mut work = Vec::new();
     for number in 0..8 {
