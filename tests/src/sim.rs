@@ -3,10 +3,11 @@
 //!
 //! The devices are the real ones. The server is a model of a few hundred lines that shares only
 //! the protocol crate with the real one, so that each checks the other's reading of
-//! `docs/protocol.md`. What must never happen is in [`oracle`]; what happens, in [`capture`],
-//! [`people`] and [`fate`].
+//! `docs/protocol.md`. What must never happen is in [`oracle`] and [`record_oracle`]; what happens,
+//! in [`capture`], [`people`], [`editors`] and [`fate`].
 
 pub mod capture;
+pub mod editors;
 pub mod fate;
 pub mod ledger;
 pub mod log;
@@ -15,6 +16,8 @@ pub mod network;
 pub mod oracle;
 pub mod people;
 pub mod phone;
+pub mod record_oracle;
+pub mod records;
 pub mod run;
 pub mod server;
 pub mod tenant;
@@ -34,4 +37,6 @@ pub enum Weakness {
     SkippedOverlay,
     /// A lane's operations arrive in reverse.
     ReversedLanes,
+    /// The server makes changes at the heads that it has, not at those that a person saw.
+    ForgottenHeads,
 }

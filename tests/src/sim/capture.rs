@@ -1,7 +1,7 @@
 //! How people capture: once, twice, many at a time, again when in doubt, or under an id that is taken.
 
 use motomind_core::{Capture, CaptureError, Captured};
-use motomind_protocol::{Fix, FixSource, Millis, OpId, VehicleId, registry, uuid_v7};
+use motomind_protocol::{Fix, FixSource, Millis, OpId, VehicleId, code, registry, uuid_v7};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -192,6 +192,13 @@ impl World {
                 Ok(())
             }
             Err(CaptureError::AlreadySuperseded | CaptureError::UnknownOperation) => {
+                self.ledger.forget(op);
+                Ok(())
+            }
+            // Repeated after the power took the newest of the mirror, and with it the retraction.
+            Err(CaptureError::Invalid(why))
+                if why.iter().any(|v| v.code == code::NOT_RETRACTED) =>
+            {
                 self.ledger.forget(op);
                 Ok(())
             }

@@ -3,9 +3,7 @@
 
 use motomind_core::Blocked;
 use motomind_protocol::wire::ChangeKind;
-use motomind_protocol::{
-    Event, GarageId, Identity, Millis, Role, TenantId, UserId, Vehicle, VehicleId, uuid_v7,
-};
+use motomind_protocol::{Event, Identity, Millis, Role, TenantId, UserId, VehicleId, uuid_v7};
 use uuid::Uuid;
 
 use super::Weakness;
@@ -94,7 +92,7 @@ impl World {
     /// The phone's backup runs.
     pub fn back_up_phone(&mut self, index: usize) {
         let phone = &mut self.phones[index];
-        if phone.in_doubt.is_empty() {
+        if phone.in_doubt.is_empty() && !self.editors.doubts(index) {
             let copy = (phone.disk.image(), phone.held.clone());
             phone.backups.push(copy);
         }
@@ -118,6 +116,7 @@ impl World {
         phone.held = held;
         phone.shown.clear();
         phone.in_doubt.clear();
+        self.editors.settle_doubts(index);
         let phone = &self.phones[index];
         self.weaken(phone);
         self.switch_on(index)
@@ -143,6 +142,7 @@ impl World {
 
     /// From here on two phones know of these captures.
     fn contest(&mut self, index: usize) {
+        self.editors.split.insert(self.phones[index].identity.user_id);
         for op in &self.phones[index].held {
             let first = self.ledger.first(*op);
             self.ledger.contested.insert(first);
@@ -210,11 +210,9 @@ impl World {
         let Some(vehicle_id) = self.dice.pick(&self.vehicles).copied() else {
             return Ok(());
         };
-        let known = self.server.tenant.vehicles.get(&vehicle_id).cloned();
-        match (known, self.dice.below(8)) {
-            (Some(vehicle), 0..=1) => self.write_vehicle(vehicle),
-            (_, 2) => self.write_garage(),
-            (_, 3) => {
+        match self.dice.below(10) {
+            0..=4 => self.write_record_by_sql(),
+            5 => {
                 let novelty =
                     serde_json::json!({"kind": "novelty", "data": {"of": "a newer server"}});
                 let novelty = novelty.as_object().cloned().unwrap_or_default();
@@ -244,25 +242,6 @@ impl World {
             self.ledger.contested.insert(first);
         }
         self.server.tenant.write_event(event, self.now, &mut self.server.dice);
-    }
-
-    fn write_garage(&mut self) {
-        let id = GarageId(Uuid::from_u128(0x200 + u128::from(self.dice.below(2))));
-        let name = format!("garage {}", self.dice.below(1_000));
-        let row = serde_json::json!({"id": id, "name": name});
-        if let Ok(garage) = serde_json::from_value(row) {
-            let dice = &mut self.server.dice;
-            self.server.tenant.write_garage(garage, dice);
-        }
-    }
-
-    fn write_vehicle(&mut self, mut vehicle: Vehicle) {
-        vehicle.deleted_at = match vehicle.deleted_at {
-            None if self.dice.permille(200) => Some(self.now),
-            _ => None,
-        };
-        vehicle.nickname = Some(format!("truck {}", self.dice.below(1_000)));
-        self.server.tenant.write_vehicle(vehicle, &mut self.server.dice);
     }
 
     /// The server's backup runs.

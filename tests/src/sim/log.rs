@@ -44,6 +44,12 @@ impl Log {
         Self { epoch: dice.number(), entries: Vec::new() }
     }
 
+    /// This life of the log.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     /// Sequence of the newest change.
     #[must_use]
     pub fn head(&self) -> u64 {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use motomind_protocol::records::{RecordIntent, find};
 use motomind_protocol::{Body, EventId, Hash, OpId, OpState, Operation, verify_chain};
 
 use super::ledger::Fact;
@@ -37,6 +38,7 @@ impl World {
                 held.push(row.sealed.op_id);
             }
         }
+        self.editors.settle_doubts(index);
         if !held.iter().eq(rows.iter().map(|row| &row.sealed.op_id)) {
             return Err(format!("phone {index} holds its captures in another order"));
         }
@@ -57,21 +59,36 @@ impl World {
 
     /// Whether the server has confirmed an operation, or closed its id for an amendment or discard.
     fn may_be_pruned(&self, op: OpId) -> bool {
-        let mut by = self.ledger.replacements(op).iter();
-        self.accepted.contains_key(&op) || by.any(|by| self.may_be_pruned(*by))
+        let mut by = self.ledger.replacements(op).iter().copied();
+        self.accepted.contains_key(&op)
+            || by.any(|by| self.may_be_pruned(by))
+            || self.editors.replacements(op).any(|by| self.may_be_pruned(by))
     }
 
     /// A capture in the journal that was never acknowledged: there must have been a call.
-    fn adopt(&mut self, index: usize, row: &JournalRow) -> Checked {
+    pub(super) fn adopt(&mut self, index: usize, row: &JournalRow) -> Checked {
         let op = row.sealed.op_id;
         let operation: Operation =
             serde_json::from_str(&row.sealed.text).map_err(|error| error.to_string())?;
-        let Body::Event(event) = &operation.body else {
-            return Err(format!("{op} is no event"));
+        let event = match &operation.body {
+            Body::Event(event) => event,
+            Body::Record(intent) => {
+                return self.adopt_edit(index, &operation, intent, &row.sealed.text);
+            }
+            Body::Other(_) => return Err(format!("{op} says nothing that anyone knows")),
         };
         let target = operation.supersedes.first().copied().or(event.corrects.map(OpId::from));
         let phone = &mut self.phones[index];
-        if !phone.in_doubt.contains(&op) {
+        let moved = target.filter(|target| {
+            self.editors.moved_to(index, event.vehicle_id) && phone.held.contains(target)
+        });
+        if let Some((old, fact)) = moved.and_then(|old| Some((old, self.ledger.fact(old)?.clone())))
+        {
+            let vehicle = event.vehicle_id;
+            let discard = event.is_retraction();
+            self.ledger
+                .add(op, Fact { vehicle, replaces: Some(old), corrects: None, discard, ..fact });
+        } else if !phone.in_doubt.contains(&op) {
             let target = target.filter(|target| phone.in_doubt.contains(target));
             let Some(target) = target.filter(|_| event.is_retraction()) else {
                 return Err(format!("phone {index} holds {op}, which nobody captured there"));
@@ -91,6 +108,25 @@ impl World {
         }
         phone.held.push(op);
         phone.in_doubt.retain(|other| *other != op);
+        Ok(())
+    }
+
+    fn adopt_edit(
+        &mut self,
+        index: usize,
+        operation: &Operation,
+        intent: &RecordIntent,
+        text: &str,
+    ) -> Checked {
+        let op = operation.op_id;
+        let collection = find(&intent.collection).ok_or("no such collection")?;
+        let key = (collection.name, intent.record_id);
+        let known = self.editors.adopt(index, op, key, intent.step.action, text)
+            || self.editors.follow(index, op, operation, key);
+        if !known {
+            return Err(format!("phone {index} holds {op}, an edit that nobody made there"));
+        }
+        self.phones[index].held.push(op);
         Ok(())
     }
 
@@ -138,7 +174,7 @@ impl World {
         let discard = |id: EventId| self.ledger.fact(id.into()).is_some_and(|fact| fact.discard);
         let device = phone.device.as_ref().ok_or("the phone is off")?;
         let pending = device.pending(clock).map_err(|error| error.to_string())?;
-        for item in &pending {
+        for item in pending.iter().filter(|item| self.editors.edit(item.op_id).is_none()) {
             let state = shown.get(&item.op_id.into());
             // That it is on its way this very moment is in the journal alone; that it has arrived
             // may be known from the log before the reply comes.
@@ -161,6 +197,11 @@ impl World {
         let shown = shown.into_iter().filter_map(accepted).collect();
         let phone = &mut self.phones[index];
         phone.shown = shown;
+        let shown = self.check_records_shown(index);
+        self.looked(index, shown)?;
+        if self.phones[index].device.is_none() {
+            return Ok(());
+        }
         if empty { self.check_arrived(index) } else { Ok(()) }
     }
 
@@ -184,13 +225,18 @@ impl World {
             let there = matches!(fate, Some(Fate::Accepted(_)));
             let lost_by_server =
                 self.accepted.get(op).is_some_and(|restores| *restores < self.restores);
-            if !there && !lost_by_server && !self.ledger.is_replaced(*op) {
+            if !there && !lost_by_server && !self.is_replaced(*op) {
                 return Err(format!(
                     "phone {index} has nothing pending, but the server lacks {op}: {fate:?}"
                 ));
             }
         }
         Ok(())
+    }
+
+    /// Whether an amendment or discard took its place.
+    fn is_replaced(&self, op: OpId) -> bool {
+        self.ledger.is_replaced(op) || self.editors.replacements(op).next().is_some()
     }
 
     /// Within a lane operations arrive in the order of capture.
@@ -238,10 +284,12 @@ impl World {
             self.check_settled(*op)?;
         }
         self.check_intents(&held)?;
+        self.check_nothing_lost()?;
         for index in 0..self.phones.len() {
             self.check_screen(index)?;
             mirrored(&self.phones[index], &self.server.tenant)
                 .map_err(|what| format!("mirror {index} {what}"))?;
+            self.check_records_mirrored(index)?;
             self.phones[index].close();
             self.check_journal(index)?;
         }
@@ -254,7 +302,7 @@ impl World {
         match fate {
             Some(Fate::Accepted(_)) => {}
             Some(Fate::Closed(_)) => return Ok(()),
-            _ if self.ledger.is_replaced(op) => return Ok(()),
+            _ if self.is_replaced(op) => return Ok(()),
             other => {
                 let holders = self.phones.iter().filter(|phone| phone.held.contains(&op));
                 let why: String = holders.map(|phone| phone.explain(op)).collect();

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use motomind_protocol::{Millis, OpState, Vehicle, VehicleId};
+use motomind_protocol::{Millis, OpState, VehicleId};
 use uuid::Uuid;
 
 use super::Weakness;
 use super::capture::How;
+use super::editors::Editors;
 use super::ledger::Ledger;
 use super::network::{Network, Partition, Weather};
 use super::phone::MIRROR;
+use super::records::Row;
 use super::server::{Ailments, Server};
 use super::trace::Trace;
 use super::world::{Checked, World};
@@ -54,6 +56,7 @@ impl World {
         let mut dice = Dice::new(seed);
         let mut server = Server::new(dice.fork());
         server.ailments.reverses_pushes = weakness == Weakness::ReversedLanes;
+        server.tenant.records.forgets_what_was_seen = weakness == Weakness::ForgottenHeads;
         let mut world = Self {
             now: BEGINNING_MS,
             server,
@@ -61,6 +64,7 @@ impl World {
             network: Network::default(),
             phones: Vec::new(),
             ledger: Ledger::default(),
+            editors: Editors::default(),
             vehicles: Vec::new(),
             backups: Vec::new(),
             lost_by_server: std::collections::BTreeSet::new(),
@@ -74,10 +78,14 @@ impl World {
         for number in 0..=world.dice.below(3) {
             let id = VehicleId(Uuid::from_u128(0x100 + u128::from(number)));
             world.vehicles.push(id);
-            let vehicle = serde_json::json!({"id": id, "nickname": format!("truck {number}")});
-            if let Ok(vehicle) = serde_json::from_value::<Vehicle>(vehicle) {
-                world.server.tenant.write_vehicle(vehicle, &mut world.server.dice);
-            }
+            let nickname = format!("truck {number}");
+            let fields = [("nickname".to_string(), nickname.into())].into_iter().collect();
+            let row = Row { fields, deleted_at: None };
+            world.server.tenant.write_row(("vehicles", id.0), row);
+            let oil = serde_json::json!({"title": "Oil", "status": "active"});
+            let fields = oil.as_object().cloned().unwrap_or_default();
+            let reminder = ("reminders", Uuid::from_u128(0x300 + u128::from(number)));
+            world.server.tenant.write_row(reminder, Row { fields, deleted_at: None });
         }
         for _ in 0..=world.dice.below(3) {
             world.new_phone();
@@ -156,10 +164,11 @@ impl World {
             return Ok(());
         }
         match self.dice.below(100) {
-            0..=27 => {
+            0..=13 => {
                 let capture = self.invent(index);
                 self.capture(index, capture, How::New)
             }
+            18..=27 => self.edit_something(index),
             28..=29 => self.bring_back(index),
             30..=32 => self.tap_twice(index),
             33..=34 => self.import(index),
@@ -189,7 +198,8 @@ impl World {
                 self.change_signal(index);
                 Ok(())
             }
-            86..=90 => self.write_by_sql(),
+            86..=89 => self.write_by_sql(),
+            90 => self.compact_something(),
             91..=93 => {
                 self.back_up_server();
                 Ok(())
@@ -264,12 +274,7 @@ impl World {
     fn find_peace(&mut self) -> Checked {
         let reverses_pushes = self.server.ailments.reverses_pushes;
         self.server.ailments = Ailments { reverses_pushes, ..Ailments::default() };
-        let deleted: Vec<Vehicle> = self.server.tenant.vehicles.values().cloned().collect();
-        for mut vehicle in deleted {
-            vehicle.deleted_at = None;
-            let dice = &mut self.server.dice;
-            self.server.tenant.write_vehicle(vehicle, dice);
-        }
+        self.bring_vehicles_back();
         self.calm()?;
         self.note(|| "peace".into());
         for minute in 0..5 * 60 {
@@ -297,7 +302,10 @@ impl World {
         };
         for op in self.pending_as(index, states)? {
             let discard = only_discard || self.dice.permille(500);
-            self.mend_one(index, op, discard)?;
+            match self.editors.edit(op).is_some() {
+                true => self.see_to_edit(index, op, discard, only_discard)?,
+                false => self.mend_one(index, op, discard)?,
+            }
         }
         Ok(())
     }
@@ -310,6 +318,9 @@ impl World {
     fn unrest(&self) -> Checked<String> {
         let head = self.server.tenant.log.head();
         let mut unrest = String::new();
+        if self.server.tenant.records.is_behind() {
+            unrest += "rows wait to be absorbed\n";
+        }
         for (index, phone) in self.phones.iter().enumerate() {
             let device = phone.device.as_ref().ok_or(format!("{index} is off"))?;
             let clock = phone.clock(self.now);

@@ -196,6 +196,7 @@ impl Server {
 
     fn pull(&mut self, call: &Call, query: &str, now: Millis) -> Refused<Answer> {
         authenticate(call, now)?;
+        self.tenant.absorb_all(now, &mut self.dice);
         let value = |key: &str| {
             let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
             pairs.find(|(name, _)| *name == key).map(|(_, value)| value)

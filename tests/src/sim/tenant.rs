@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use motomind_protocol::effective::{Act, may_act};
 use motomind_protocol::wire::{ChangeKind, Outcome, Rejection};
 use motomind_protocol::{
-    DeviceId, Event, EventId, EventRecord, Flag, Garage, GarageId, Hash, Identity, Incarnation,
-    Millis, OpId, Operation, Role, SealedOperation, Vehicle, VehicleId, code, is_clock_ahead,
-    validate,
+    DeviceId, Event, EventId, EventRecord, Flag, Hash, Identity, Incarnation, Millis, OpId,
+    Operation, Role, SealedOperation, code, is_clock_ahead, validate,
 };
 
 use super::log::Log;
+use super::records::Records;
 use super::timeline;
 use crate::dice::Dice;
 
@@ -46,10 +46,10 @@ pub struct Tenant {
     pub operations: BTreeMap<OpId, Known>,
     /// Every accepted event.
     pub events: BTreeMap<EventId, (u64, EventRecord)>,
-    /// Live and deleted vehicles.
-    pub vehicles: BTreeMap<VehicleId, Vehicle>,
-    /// Garages.
-    pub garages: BTreeMap<GarageId, Garage>,
+    /// Vehicles, garages, reminders and their like.
+    pub records: Records,
+    /// Operations accepted since somebody asked last.
+    pub fresh: Vec<OpId>,
     device_seqs: BTreeMap<(DeviceId, Incarnation, u64), Hash>,
 }
 
@@ -68,7 +68,7 @@ pub struct Pusher {
     pub now: Millis,
 }
 
-type Refused<T> = Result<T, Box<Outcome>>;
+pub(super) type Refused<T> = Result<T, Box<Outcome>>;
 
 impl Tenant {
     /// An empty tenant.
@@ -78,22 +78,10 @@ impl Tenant {
             log: Log::new(dice),
             operations: BTreeMap::new(),
             events: BTreeMap::new(),
-            vehicles: BTreeMap::new(),
-            garages: BTreeMap::new(),
+            records: Records::default(),
+            fresh: Vec::new(),
             device_seqs: BTreeMap::new(),
         }
-    }
-
-    /// Another SQL client writes a vehicle's row.
-    pub fn write_vehicle(&mut self, vehicle: Vehicle, dice: &mut Dice) {
-        self.vehicles.insert(vehicle.id, vehicle.clone());
-        self.log.append(ChangeKind::Vehicle(Box::new(vehicle)), dice);
-    }
-
-    /// Another SQL client writes a garage's row.
-    pub fn write_garage(&mut self, garage: Garage, dice: &mut Dice) {
-        self.garages.insert(garage.id, garage.clone());
-        self.log.append(ChangeKind::Garage(Box::new(garage)), dice);
     }
 
     /// Another SQL client inserts an event.
@@ -119,21 +107,6 @@ impl Tenant {
         seq
     }
 
-    /// The operations that the log says were accepted after a sequence.
-    #[must_use]
-    pub fn accepted_after(&self, seq: u64) -> BTreeSet<OpId> {
-        let named = self.log.after(seq).iter().filter_map(|entry| match &entry.change.what {
-            ChangeKind::Event(record) => record.op_id,
-            ChangeKind::Closed { by, .. } => Some(*by),
-            _ => None,
-        });
-        let accepted = |op: &OpId| {
-            let known = self.operations.get(op);
-            matches!(known.map(|known| &known.fate), Some(Fate::Accepted(_)))
-        };
-        named.filter(accepted).collect()
-    }
-
     /// An event that is in the log twice.
     #[must_use]
     pub fn doubled(&self) -> Option<EventId> {
@@ -154,7 +127,10 @@ impl Tenant {
         };
         let outcome = self.decide(pusher, &operation, dice).unwrap_or_else(|refused| *refused);
         let fate = match &outcome {
-            Outcome::Accepted { seq, .. } => Fate::Accepted(*seq),
+            Outcome::Accepted { seq, .. } => {
+                self.fresh.push(operation.op_id);
+                Fate::Accepted(*seq)
+            }
             Outcome::Waiting { .. } => Fate::Waiting,
             _ => Fate::Refused,
         };
@@ -176,7 +152,7 @@ impl Tenant {
         if operation.device_id != pusher.device_id {
             return refuse(code::WRONG_IDENTITY, Some("device_id"));
         }
-        if operation.event().is_none() {
+        if operation.event().is_none() && operation.intent().is_none() {
             return refuse(code::UNSUPPORTED, None);
         }
         if let Some(known) = self.operations.get(&operation.op_id) {
@@ -209,6 +185,9 @@ impl Tenant {
         operation: &Operation,
         dice: &mut Dice,
     ) -> Refused<Outcome> {
+        if let Some(intent) = operation.intent() {
+            return self.decide_record(pusher, operation, intent, dice);
+        }
         let Some(event) = operation.event() else {
             return refuse(code::UNSUPPORTED, None);
         };
@@ -220,8 +199,8 @@ impl Tenant {
             return Ok(Outcome::Accepted { seq, flags });
         }
         validate(event).map_err(|violations| Box::new(Outcome::Rejected(violations.into())))?;
-        let vehicle = self.vehicles.get(&event.vehicle_id);
-        if vehicle.is_none_or(|vehicle| vehicle.deleted_at.is_some()) {
+        self.needed(operation)?;
+        if !self.records.has_live_vehicle(event.vehicle_id) {
             return refuse(code::UNKNOWN_VEHICLE, Some("vehicle_id"));
         }
         if pusher.role < Role::Technician {
@@ -282,7 +261,7 @@ impl Tenant {
 
     /// Closes every operation whose place this one takes and that was not accepted. What had not
     /// arrived goes into the log, and so does one, the first, when its sequence is needed.
-    fn close_all(
+    pub(super) fn close_all(
         &mut self,
         operation: &Operation,
         needs_seq: bool,
@@ -351,7 +330,7 @@ impl Tenant {
     }
 }
 
-fn refuse<T>(code: &str, field: Option<&str>) -> Refused<T> {
+pub(super) fn refuse<T>(code: &str, field: Option<&str>) -> Refused<T> {
     let rejection = Rejection::new(code, "the model server refuses it");
     Err(Box::new(Outcome::Rejected(match field {
         Some(field) => rejection.field(field),

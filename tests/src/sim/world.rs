@@ -8,6 +8,7 @@ use motomind_protocol::wire::{Outcome, Problem, PushResponse, problem};
 use motomind_protocol::{EventId, Millis, OpId, VehicleId};
 
 use super::Weakness;
+use super::editors::Editors;
 use super::ledger::Ledger;
 use super::network::{Network, Packet, Process};
 use super::phone::Phone;
@@ -34,6 +35,8 @@ pub struct World {
     pub phones: Vec<Phone>,
     /// What people know.
     pub ledger: Ledger,
+    /// What they did to records.
+    pub editors: Editors,
     /// The vehicles that people drive, mirrored or not.
     pub vehicles: Vec<VehicleId>,
     /// The server's backups, with their time.
@@ -230,13 +233,17 @@ impl World {
     /// # Errors
     /// A violated invariant.
     pub fn account_for(&mut self, head: u64) -> Checked {
-        if self.server.tenant.log.head() == head {
-            return Ok(());
+        let tenant = &mut self.server.tenant;
+        for remark in std::mem::take(&mut tenant.records.remarks) {
+            self.trace.count(remark);
         }
-        for op in self.server.tenant.accepted_after(head) {
+        for op in std::mem::take(&mut tenant.fresh) {
             if self.accepted.insert(op, self.restores) == Some(self.restores) {
                 return Err(format!("operation {op} was accepted twice"));
             }
+        }
+        if tenant.log.head() == head && !tenant.records.is_behind() {
+            return Ok(());
         }
         for index in self.on() {
             let boot = self.phones[index].boot;
