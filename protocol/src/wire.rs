@@ -301,6 +301,9 @@ pub struct Poke {
 /// Request header that names the device, so that a revoked one is told on every way.
 pub const DEVICE_HEADER: &str = "motomind-device";
 
+/// Reply header of a created upload: a bearer token for that upload alone, good until it expires.
+pub const UPLOAD_CAPABILITY_HEADER: &str = "motomind-upload-capability";
+
 /// Headers that come with each piece of `GET /v1/sync/snapshot`.
 pub mod snapshot_header {
     /// The cursor to pull from after installing the snapshot.
@@ -354,7 +357,19 @@ pub mod problem {
     pub const NOT_FOUND: &str = "not_found";
     /// The range lies outside the object. 416.
     pub const BAD_RANGE: &str = "bad_range";
-    /// This server speaks an older or newer protocol. 426.
+    /// The upload stands at another offset; ask with HEAD and go on from there. 409.
+    pub const OFFSET_CONFLICT: &str = "offset_conflict";
+    /// The upload was not finished in time; create it again. 410.
+    pub const UPLOAD_EXPIRED: &str = "upload_expired";
+    /// The chunk is not what its `Upload-Checksum` says; send it again. 460.
+    pub const CHECKSUM_MISMATCH: &str = "checksum_mismatch";
+    /// The whole is not what its `sha256` says; it was thrown away, create it again. 422.
+    pub const HASH_MISMATCH: &str = "hash_mismatch";
+    /// The bytes are no photo of the format that was said. 422.
+    pub const WRONG_MIME: &str = "wrong_mime";
+    /// The tenant's room for photos is used up; ask the operator for more. 413.
+    pub const QUOTA_EXCEEDED: &str = "quota_exceeded";
+    /// This server speaks an older or newer protocol. 426; 412 for a version of tus.
     pub const PROTOCOL: &str = "protocol_mismatch";
     /// It took too long. 503.
     pub const TIMEOUT: &str = "timeout";

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::auth::Verifier;
 use crate::error::Error;
 use crate::jwks::Jwks;
+use crate::photos::Photos;
 use crate::pokes::Pokes;
 use crate::rate::RateLimit;
 use crate::settings::Settings;
@@ -30,6 +31,8 @@ pub struct Inner {
     pub(crate) rate_limit: RateLimit,
     pub(crate) pokes: Pokes,
     pub(crate) snapshots: Snapshots,
+    /// `None`: this server takes no photos.
+    pub(crate) photos: Option<Photos>,
     pub(crate) metrics: Option<PrometheusHandle>,
     /// Becomes true once, when the server should end.
     pub(crate) stopping: watch::Sender<bool>,
@@ -67,6 +70,13 @@ impl App {
         );
         let snapshots = Snapshots::new(settings.snapshot_dir.as_deref())
             .map_err(|error| format!("--snapshot-dir (MOTOMIND_SNAPSHOT_DIR): {error}"))?;
+        let photos = match &settings.photo_store {
+            Some(place) => Some(
+                Photos::open(place)
+                    .map_err(|error| format!("--photo-store (MOTOMIND_PHOTO_STORE): {error}"))?,
+            ),
+            None => None,
+        };
         Ok(Self(Arc::new(Inner {
             rate_limit: RateLimit::new(settings.rate_per_minute, settings.rate_burst),
             pokes: Pokes::default(),
@@ -76,6 +86,7 @@ impl App {
             pool,
             verifier,
             snapshots,
+            photos,
         })))
     }
 

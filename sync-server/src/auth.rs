@@ -174,6 +174,17 @@ impl From<Verified> for Caller {
     }
 }
 
+/// What follows `Authorization: Bearer`.
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
+    headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+        .ok_or_else(|| Error::Unauthenticated("send Authorization: Bearer <token>".into()))
+}
+
 fn named_device(headers: &HeaderMap) -> Result<Option<DeviceId>, Error> {
     let Some(value) = headers.get(DEVICE_HEADER) else {
         return Ok(None);
@@ -187,13 +198,7 @@ impl FromRequestParts<App> for Caller {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
-        let header = parts.headers.get(header::AUTHORIZATION);
-        let token = header
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .map(|(_, token)| token.trim())
-            .ok_or_else(|| Error::Unauthenticated("send Authorization: Bearer <token>".into()))?;
+        let token = bearer(&parts.headers)?;
         let caller = app.verifier.verify(token).await?;
         app.rate_limit.count(token, Instant::now())?;
         let device_id = named_device(&parts.headers)?;

@@ -60,6 +60,45 @@ pub enum Error {
         /// Bytes of the whole object.
         length: u64,
     },
+    /// The upload stands elsewhere, or another request took it over.
+    #[error("the upload stands at {offset}; ask with HEAD and go on from there")]
+    OffsetConflict {
+        /// Bytes that the server has.
+        offset: u64,
+    },
+    /// The upload was not finished in time.
+    #[error("the upload has expired; create it again")]
+    UploadExpired,
+    /// A chunk is not what its checksum says.
+    #[error(
+        "the chunk is not what its Upload-Checksum says; nothing of it was kept, send it again"
+    )]
+    ChecksumMismatch,
+    /// The whole upload is not what its hash says.
+    #[error("the whole is not what its sha256 says; it was thrown away, create the upload again")]
+    HashMismatch,
+    /// The bytes, or their name, are no photo's. The text says which are.
+    #[error("{0}")]
+    WrongMime(String),
+    /// The tenant has no room for this photo.
+    #[error(
+        "this tenant's photos may take {max} bytes, {taken} are taken and {wanted} more were asked \
+         for; keep the photo and ask the operator for more room"
+    )]
+    QuotaExceeded {
+        /// Bytes that are stored or promised to running uploads.
+        taken: u64,
+        /// Bytes of the photo.
+        wanted: u64,
+        /// Bytes that the tenant may take.
+        max: u64,
+    },
+    /// The body is not of the type that this path takes.
+    #[error("send Content-Type: {0}")]
+    ContentType(&'static str),
+    /// The peer speaks another version of tus.
+    #[error("send Tus-Resumable: 1.0.0, the version of tus that this server speaks")]
+    TusVersion,
     /// The peer speaks another protocol version.
     #[error("this server speaks protocol {version}", version = limits::PROTOCOL_VERSION)]
     Protocol,
@@ -94,6 +133,14 @@ impl Error {
             Self::NotFound => (StatusCode::NOT_FOUND, problem::NOT_FOUND),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, problem::NOT_FOUND),
             Self::BadRange { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, problem::BAD_RANGE),
+            Self::OffsetConflict { .. } => (StatusCode::CONFLICT, problem::OFFSET_CONFLICT),
+            Self::UploadExpired => (StatusCode::GONE, problem::UPLOAD_EXPIRED),
+            Self::ChecksumMismatch => (checksum_mismatch(), problem::CHECKSUM_MISMATCH),
+            Self::HashMismatch => (StatusCode::UNPROCESSABLE_ENTITY, problem::HASH_MISMATCH),
+            Self::WrongMime(_) => (StatusCode::UNPROCESSABLE_ENTITY, problem::WRONG_MIME),
+            Self::QuotaExceeded { .. } => (StatusCode::PAYLOAD_TOO_LARGE, problem::QUOTA_EXCEEDED),
+            Self::ContentType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, problem::MALFORMED),
+            Self::TusVersion => (StatusCode::PRECONDITION_FAILED, problem::PROTOCOL),
             Self::Protocol => (StatusCode::UPGRADE_REQUIRED, problem::PROTOCOL),
             Self::Timeout => (StatusCode::SERVICE_UNAVAILABLE, problem::TIMEOUT),
             Self::Unavailable(_) | Self::Conflict(_) => {
@@ -107,7 +154,7 @@ impl Error {
         let (status, code) = self.status_and_code();
         Problem {
             kind: format!("https://motomind.dev/problems/{code}"),
-            title: status.canonical_reason().unwrap_or_default().to_string(),
+            title: status.canonical_reason().unwrap_or("Checksum Mismatch").to_string(),
             status: status.as_u16(),
             code: code.to_string(),
             detail: self.to_string(),
@@ -138,6 +185,9 @@ impl IntoResponse for Error {
             Self::Timeout | Self::Unavailable(_) | Self::Conflict(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
             }
+            Self::OffsetConflict { offset } => {
+                headers.insert("upload-offset", HeaderValue::from(offset));
+            }
             Self::BadRange { length } => {
                 if let Ok(range) = HeaderValue::try_from(format!("bytes */{length}")) {
                     headers.insert(header::CONTENT_RANGE, range);
@@ -147,6 +197,11 @@ impl IntoResponse for Error {
         }
         response
     }
+}
+
+/// The one status that tus made itself.
+fn checksum_mismatch() -> StatusCode {
+    StatusCode::from_u16(460).unwrap_or(StatusCode::BAD_REQUEST)
 }
 
 /// Writes a problem as the body; it also travels in the response's extensions, so that the
@@ -222,6 +277,13 @@ impl From<deadpool_postgres::PoolError> for Error {
             deadpool_postgres::PoolError::Backend(error) => error.into(),
             other => Self::Unavailable(other.to_string()),
         }
+    }
+}
+
+impl From<object_store::Error> for Error {
+    /// What the store answers is the operator's to mend, or passes.
+    fn from(error: object_store::Error) -> Self {
+        Self::Unavailable(format!("the photo store: {}", with_source(&error)))
     }
 }
 

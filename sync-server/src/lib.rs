@@ -20,6 +20,7 @@ mod jwks;
 mod log;
 pub mod maintenance;
 pub mod migrate;
+pub mod photos;
 mod pokes;
 mod push;
 mod rate;

@@ -63,6 +63,8 @@ migrations! {
     25 "025_vehicle_spec_enhancements",
     26 "026_vehicle_images",
     27 "027_conversation_threads",
+    40 "040_photos",
+    41 "041_uploads",
 }
 
 /// The advisory lock that runners take, so that two never work on one database.

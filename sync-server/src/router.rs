@@ -10,7 +10,7 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use motomind_protocol::wire::snapshot_header;
+use motomind_protocol::wire::{UPLOAD_CAPABILITY_HEADER, snapshot_header};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -46,14 +46,17 @@ const TUS_HEADERS: [&str; 9] = [
 pub(crate) fn router(app: App) -> Router {
     let timeout = Duration::from_millis(app.settings.request_timeout_ms);
     let cors = cors(&app.settings.cors_origins);
-    let (api, document) = routes::api().split_for_parts();
+    // An upload is as slow as its network; it has its own limit on silence.
+    let in_time = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, timeout);
+    let api = routes::api().layer(in_time).merge(routes::slow_api());
+    let (api, document) = api.split_for_parts();
     // Compression outside of what completes problems: it must see the last body there is.
     let layers = ServiceBuilder::new()
         .layer(CompressionLayer::new())
         .layer(axum::middleware::from_fn(observe))
+        .layer(axum::middleware::from_fn(routes::uploads::speak_tus))
         .layer(cors)
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, timeout))
         .layer(RequestDecompressionLayer::new());
     api.route("/openapi.json", get(move || std::future::ready(axum::Json(document.clone()))))
         .fallback(|| async { Error::NotFound })
@@ -140,6 +143,7 @@ fn cors(origins: &[String]) -> CorsLayer {
         snapshot_header::CURSOR,
         snapshot_header::DIGEST,
         snapshot_header::LENGTH,
+        UPLOAD_CAPABILITY_HEADER,
     ]));
     exposed.extend([
         header::ETAG,
@@ -150,7 +154,7 @@ fn cors(origins: &[String]) -> CorsLayer {
         REQUEST_ID,
     ]);
     let mut accepted = named(&TUS_HEADERS);
-    accepted.extend(named(&["upload-checksum", "upload-defer-length"]));
+    accepted.extend(named(&["upload-checksum", "upload-defer-length", "x-http-method-override"]));
     accepted.extend(named(&[motomind_protocol::wire::DEVICE_HEADER]));
     accepted.extend([
         header::AUTHORIZATION,

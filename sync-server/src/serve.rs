@@ -21,6 +21,7 @@ pub struct Running {
     app: App,
     serving: JoinHandle<std::io::Result<()>>,
     listening: JoinHandle<()>,
+    sweeping: JoinHandle<()>,
 }
 
 /// Starts a server after checking its database: reachable, migrated as far as this build knows,
@@ -37,6 +38,7 @@ pub async fn start(settings: Settings) -> Result<Running, String> {
     })?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let listening = tokio::spawn(crate::pokes::listen(app.clone()));
+    let sweeping = tokio::spawn(crate::photos::sweep_regularly(app.clone()));
     let router = crate::router::router(app.clone());
     let mut stopping = app.stopping.subscribe();
     let stopped = async move { crate::app::stopped(&mut stopping).await };
@@ -44,7 +46,7 @@ pub async fn start(settings: Settings) -> Result<Running, String> {
         tokio::spawn(
             async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await },
         );
-    Ok(Running { address, app, serving, listening })
+    Ok(Running { address, app, serving, listening, sweeping })
 }
 
 impl Running {
@@ -62,6 +64,7 @@ impl Running {
             self.serving.abort();
         }
         self.listening.abort();
+        self.sweeping.abort();
         self.app.pool.close();
     }
 

@@ -76,7 +76,25 @@ pub struct Settings {
     /// Where snapshots are kept while devices read them; a temporary directory, when absent.
     #[arg(long, env = "MOTOMIND_SNAPSHOT_DIR")]
     pub snapshot_dir: Option<PathBuf>,
+
+    /// Where photos rest: a directory, or `s3://bucket/prefix` with `AWS_*` variables beside it.
+    /// Without one the server takes no photos.
+    #[arg(long, env = "MOTOMIND_PHOTO_STORE")]
+    pub photo_store: Option<String>,
+
+    /// Room for the photos of a tenant that has no limit of its own, bytes.
+    #[arg(long, env = "MOTOMIND_PHOTO_BYTES_MAX", default_value_t = PHOTO_BYTES_DEFAULT,
+          value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub photo_bytes_max: u64,
+
+    /// Days after which an unfinished upload is thrown away.
+    #[arg(long, env = "MOTOMIND_UPLOAD_DAYS", default_value_t = 7,
+          value_parser = clap::value_parser!(u32).range(1..=365))]
+    pub upload_days: u32,
 }
+
+/// Room for the photos of a tenant, unless the operator says otherwise, bytes.
+const PHOTO_BYTES_DEFAULT: u64 = 50 << 30;
 
 impl Settings {
     /// Settings with every default, for a database and a token secret.
@@ -97,6 +115,9 @@ impl Settings {
             retention_days: limits::RETENTION_DAYS_DEFAULT,
             heartbeat_ms: 20_000,
             snapshot_dir: None,
+            photo_store: None,
+            photo_bytes_max: PHOTO_BYTES_DEFAULT,
+            upload_days: 7,
         }
     }
 

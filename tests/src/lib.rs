@@ -8,3 +8,4 @@ pub mod records;
 pub mod scenario;
 pub mod server;
 pub mod sim;
+pub mod tus;

@@ -300,7 +300,7 @@ fn pages() -> Vec<Example> {
 }
 
 /// Every problem with the status that docs/protocol.md gives it.
-const PROBLEMS: [(&str, u16, &str); 15] = [
+const PROBLEMS: [(&str, u16, &str); 21] = [
     (problem::UNAUTHENTICATED, 401, "Unauthorized"),
     (problem::TOKEN_EXPIRED, 401, "Unauthorized"),
     (problem::FORBIDDEN, 403, "Forbidden"),
@@ -316,6 +316,12 @@ const PROBLEMS: [(&str, u16, &str); 15] = [
     (problem::INTERNAL, 500, "Internal Server Error"),
     (problem::UNAVAILABLE, 503, "Service Unavailable"),
     (problem::TIMEOUT, 503, "Service Unavailable"),
+    (problem::OFFSET_CONFLICT, 409, "Conflict"),
+    (problem::UPLOAD_EXPIRED, 410, "Gone"),
+    (problem::QUOTA_EXCEEDED, 413, "Payload Too Large"),
+    (problem::WRONG_MIME, 422, "Unprocessable Entity"),
+    (problem::HASH_MISMATCH, 422, "Unprocessable Entity"),
+    (problem::CHECKSUM_MISMATCH, 460, "Checksum Mismatch"),
 ];
 
 fn around() -> Vec<Example> {

@@ -2,9 +2,11 @@
 
 mod events;
 mod health;
+mod photos;
 mod pull;
 mod push;
 mod snapshot;
+pub(crate) mod uploads;
 
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -43,4 +45,12 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
+}
+
+/// Endpoints whose bodies take as long as the network takes.
+pub(crate) fn slow_api() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(uploads::create))
+        .routes(routes!(uploads::state, uploads::append, uploads::discard, uploads::overridden))
+        .routes(routes!(photos::photo))
 }

@@ -1,0 +1,205 @@
+//! Receiving the bytes of one `PATCH`: each piece is stored, then told to Postgres, while the next
+//! one fills. What arrived before a connection broke is kept.
+
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use bytes::{Bytes, BytesMut};
+use futures::{FutureExt, StreamExt};
+use motomind_protocol::limits::PIECE_BYTES_MAX;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::checksum::Checksum;
+use super::running::Settle;
+use super::upload::{Piece, Upload, advance, take_over};
+use crate::App;
+use crate::error::Error;
+
+/// A silence after which what arrived is stored, though the piece is not full.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Pauses in a row after which the connection counts as broken.
+const PAUSES_MAX: u32 = 30;
+
+/// Receives a body into an upload at `offset`; returns where the upload stands then. Runs to its
+/// end even when whoever asked is gone.
+pub(crate) async fn receive(
+    app: &App,
+    upload: Upload,
+    offset: u64,
+    body: Body,
+    checksum: Option<Checksum>,
+) -> Result<u64, Error> {
+    let app = app.clone();
+    let work = tokio::spawn(async move {
+        let photos = super::of(&app)?;
+        photos.running.settle(upload.id).await;
+        let holder = Uuid::new_v4();
+        take_over(&app, &upload, holder, offset).await?;
+        let mut requests = photos.running.enter(upload.id);
+        let id = upload.id;
+        let taking = Intake::new(app.clone(), upload, holder, offset, checksum);
+        let result = taking.run(body.into_data_stream(), &mut requests).await;
+        photos.running.leave(id, requests);
+        result
+    });
+    work.await.map_err(|error| Error::Internal(format!("an upload was not received: {error}")))?
+}
+
+/// What the next thing was.
+enum Next {
+    Data(Bytes),
+    End,
+    Broken(String),
+    Pause,
+    Settle(Settle),
+}
+
+/// One `PATCH` on its way in.
+struct Intake {
+    app: App,
+    upload: Upload,
+    holder: Uuid,
+    /// Where the open piece begins.
+    first: u64,
+    open: BytesMut,
+    /// The piece before it, while it is being stored.
+    storing: Option<JoinHandle<Result<Vec<Piece>, Error>>>,
+    checksum: Option<Checksum>,
+    /// With a checksum: pieces that Postgres is told of once it fits.
+    withheld: Vec<Piece>,
+}
+
+impl Intake {
+    fn new(app: App, upload: Upload, holder: Uuid, first: u64, checksum: Option<Checksum>) -> Self {
+        let (open, withheld) = (BytesMut::new(), Vec::new());
+        Self { app, upload, holder, first, open, storing: None, checksum, withheld }
+    }
+
+    async fn run(
+        mut self,
+        mut body: BodyDataStream,
+        requests: &mut mpsc::Receiver<Settle>,
+    ) -> Result<u64, Error> {
+        let mut pauses = 0;
+        let broken = loop {
+            let next = next(&mut body, requests).await;
+            pauses = if matches!(next, Next::Pause) { pauses + 1 } else { 0 };
+            match next {
+                Next::Data(bytes) => self.take(&bytes).await?,
+                Next::End => break None,
+                Next::Broken(how) => break Some(how),
+                Next::Pause if pauses >= PAUSES_MAX => break Some("silence".into()),
+                Next::Pause => self.store().await?,
+                Next::Settle(settle) => {
+                    self.take_ready(&mut body).await?;
+                    self.settle().await?;
+                    drop(settle);
+                }
+            }
+        };
+        self.settle().await?;
+        match (broken, self.checksum.take()) {
+            (None, None) => Ok(self.first),
+            (None, Some(checksum)) => self.release(checksum).await,
+            (Some(how), _) => Err(Error::Malformed(format!("the body broke off: {how}"))),
+        }
+    }
+
+    /// Adds bytes to the open piece and stores it when it is full.
+    async fn take(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
+        let room = self.upload.bytes - self.first - self.open.len() as u64;
+        if bytes.len() as u64 > room {
+            self.open.clear();
+            let length = self.upload.bytes;
+            return Err(Error::TooLarge(format!("the upload is of {length} bytes, more came")));
+        }
+        if let Some(checksum) = &mut self.checksum {
+            checksum.update(bytes);
+        }
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(PIECE_BYTES_MAX - self.open.len()));
+            self.open.extend_from_slice(now);
+            bytes = later;
+            if self.open.len() == PIECE_BYTES_MAX {
+                self.store().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what has arrived already.
+    async fn take_ready(&mut self, body: &mut BodyDataStream) -> Result<(), Error> {
+        for _ in 0..64 {
+            match body.next().now_or_never() {
+                Some(Some(Ok(bytes))) => self.take(&bytes).await?,
+                _ => break, // an end or a break is met again
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins to store the open piece, once the one before it is stored.
+    async fn store(&mut self) -> Result<(), Error> {
+        if self.open.is_empty() {
+            return Ok(());
+        }
+        self.wait().await?;
+        let bytes = self.open.split().freeze();
+        let first = self.first;
+        self.first += bytes.len() as u64;
+        let (app, upload, holder) = (self.app.clone(), self.upload.clone(), self.holder);
+        let withhold = self.checksum.is_some();
+        self.storing = Some(tokio::spawn(async move {
+            let length = bytes.len() as u64;
+            let store = &super::of(&app)?.store;
+            let object = store.put_piece(upload.tenant, upload.id, first, bytes).await?;
+            let pieces = vec![Piece { first, bytes: length, object }];
+            if withhold {
+                return Ok(pieces);
+            }
+            advance(&app, &upload, holder, &pieces).await?;
+            Ok(Vec::new())
+        }));
+        Ok(())
+    }
+
+    async fn wait(&mut self) -> Result<(), Error> {
+        if let Some(storing) = self.storing.take() {
+            let joined = storing.await;
+            let pieces = joined.map_err(|error| Error::Internal(error.to_string()))??;
+            self.withheld.extend(pieces);
+        }
+        Ok(())
+    }
+
+    /// Stores all there is.
+    async fn settle(&mut self) -> Result<(), Error> {
+        self.store().await?;
+        self.wait().await
+    }
+
+    /// Tells Postgres of the withheld pieces when they are what was said. If not, they are never
+    /// known and go with the upload.
+    async fn release(self, checksum: Checksum) -> Result<u64, Error> {
+        if !checksum.fits() {
+            return Err(Error::ChecksumMismatch);
+        }
+        advance(&self.app, &self.upload, self.holder, &self.withheld).await?;
+        Ok(self.first)
+    }
+}
+
+async fn next(body: &mut BodyDataStream, requests: &mut mpsc::Receiver<Settle>) -> Next {
+    tokio::select! {
+        data = tokio::time::timeout(PAUSE, body.next()) => match data {
+            Err(_) => Next::Pause,
+            Ok(None) => Next::End,
+            Ok(Some(Ok(bytes))) => Next::Data(bytes),
+            Ok(Some(Err(error))) => Next::Broken(crate::error::with_source(&error)),
+        },
+        Some(settle) = requests.recv() => Next::Settle(settle),
+    }
+}
