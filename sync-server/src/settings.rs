@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use motomind_protocol::limits;
+use motomind_protocol::records::schema::{COLLECTIONS, Collection};
 
 /// Settings of `serve`; `dev` fills in the addresses and the secret itself.
 #[derive(Args, Clone, Debug)]
@@ -77,6 +78,10 @@ pub struct Settings {
     #[arg(long, env = "MOTOMIND_SNAPSHOT_DIR")]
     pub snapshot_dir: Option<PathBuf>,
 
+    /// What records there are. Those of this build; a test adds one of its own.
+    #[arg(skip = COLLECTIONS)]
+    pub collections: &'static [Collection],
+
     /// Where photos rest: a directory, or `s3://bucket/prefix` with `AWS_*` variables beside it.
     /// Without one the server takes no photos.
     #[arg(long, env = "MOTOMIND_PHOTO_STORE")]
@@ -115,6 +120,7 @@ impl Settings {
             retention_days: limits::RETENTION_DAYS_DEFAULT,
             heartbeat_ms: 20_000,
             snapshot_dir: None,
+            collections: COLLECTIONS,
             photo_store: None,
             photo_bytes_max: PHOTO_BYTES_DEFAULT,
             upload_days: 7,

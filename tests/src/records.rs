@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 
+use motomind_protocol::records::schema::{COLLECTIONS, Collection};
 use motomind_protocol::records::{
-    Action, Document, FieldEdit, Instead, Patch, RecordIntent, Splice, Step, TextEdit, find,
+    Action, Document, FieldEdit, Instead, Patch, RecordIntent, Splice, Step, TextEdit,
 };
 use motomind_protocol::wire::RecordChange;
 use motomind_protocol::{Body, Hash, OpId, Operation, SealedOperation};
@@ -122,10 +123,20 @@ impl Mirrored {
 /// Documents from the entries of a log.
 #[must_use]
 pub fn mirrored(changes: &[Value]) -> HashMap<(String, Uuid), Mirrored> {
+    mirrored_in(COLLECTIONS, changes)
+}
+
+/// Documents of some collections from the entries of a log.
+#[must_use]
+pub fn mirrored_in(
+    collections: &'static [Collection],
+    changes: &[Value],
+) -> HashMap<(String, Uuid), Mirrored> {
     let mut records: HashMap<(String, Uuid), Mirrored> = HashMap::new();
     for entry in changes.iter().filter(|change| change["kind"] == "record") {
         let change: RecordChange = serde_json::from_value(entry["data"].clone()).unwrap();
-        let collection = find(&change.collection).expect("a known collection");
+        let collection = collections.iter().find(|one| one.name == change.collection);
+        let collection = collection.expect("a known collection");
         let record = records.entry((change.collection.clone(), change.id));
         let record = record.or_insert_with(|| Mirrored {
             collection: change.collection.clone(),

@@ -1,12 +1,16 @@
 //! Changes of records: what becomes of each, over a real socket and a real Postgres.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use motomind_protocol::records::{Action, FieldEdit, Patch, Splice, TextEdit, find};
+use motomind_protocol::records::schema::{COLLECTIONS, Collection, Field, Form, Key, Unique};
+use motomind_protocol::records::{Action, FieldEdit, Over, Patch, Splice, TextEdit, find};
 use motomind_protocol::wire::Outcome;
 use motomind_protocol::{DeviceId, Flag, Hash, OpId, Role};
+use motomind_server::serve::start;
 use motomind_tests::postgres::{Postgres, as_tenant, count, count_as_tenant, role};
-use motomind_tests::records::{instead, intent, mirrored, set, step, typed};
-use motomind_tests::server::{Sender, accepted, damage, new_id, reading, rejection, serve};
+use motomind_tests::records::{instead, intent, mirrored, mirrored_in, set, step, typed};
+use motomind_tests::server::{
+    Sender, accepted, damage, new_id, reading, rejection, serve, settings,
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -66,9 +70,9 @@ async fn one_bad_change_never_stops_the_others() {
     let (stranger, foreign) = database.tenant_with_vehicle().await;
     let mut device = Sender::new(&server, tenant, Role::Technician);
     let (first, second) = (new_id(), new_id());
-    accepted(&device.outcome(device.clone().create("vehicles", first, json!({"vin": VIN}))).await);
+    let create = device.create("vehicles", first, json!({"vin": VIN}));
+    accepted(&device.outcome(create).await);
     let seen = device.record("vehicles", first).await;
-    let mut device = Sender::new(&server, tenant, Role::Technician);
     let edit = |device: &mut Sender, patch: Patch| device.edit(&seen, patch);
     let splices = |splices: &[(usize, usize)]| {
         let splices = splices.iter().map(|(at, delete)| Splice {
@@ -453,5 +457,126 @@ async fn words_that_two_typed_into_an_empty_text_are_all_there() {
     let row = format!("SELECT description FROM reminders WHERE id = '{id}'");
     let row: String = admin.query_one(&row, &[]).await.unwrap().get(0);
     assert_eq!(row, words.replace('\0', "\u{fffd}"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn text_typed_over_a_refused_edit_stands_where_it_was_meant() {
+    stage!(database, server, tenant);
+    let mut device = Sender::new(&server, tenant, Role::Technician);
+    let id = new_id();
+    let create = device.create("reminders", id, json!({"title": "Oil", "status": "active"}));
+    accepted(&device.outcome(create).await);
+    let seen = device.record("reminders", id).await;
+    let first = device.edit(&seen, typed("description", 0, "5W-30."));
+    accepted(&device.outcome(first).await);
+    let seen = device.record("reminders", id).await;
+    // Offline: one edit whose title is too long, two that count with it.
+    let splice = |at, insert: &str| vec![Splice { at, delete: 0, insert: insert.into() }];
+    let text = |over: &[(OpId, Vec<Splice>)], splices| {
+        let over =
+            over.iter().map(|(op_id, splices)| Over { op_id: *op_id, splices: splices.clone() });
+        let edit = TextEdit { splices, over: over.collect() };
+        Patch::from([("description".to_string(), FieldEdit::Text(edit))])
+    };
+    let mut refused = text(&[], splice(0, "Never this. "));
+    refused.extend(set(json!({"title": "x".repeat(256)})));
+    let refused = device.edit(&seen, refused);
+    let before = vec![(refused.op_id, splice(0, "Never this. "))];
+    let second = device.edit(&seen, text(&before, splice(18, " Ask Joe.")));
+    let mut before = before;
+    before.push((second.op_id, splice(18, " Ask Joe.")));
+    let third = device.edit(&seen, text(&before, splice(27, " Soon.")));
+    let outcomes = device.outcomes(vec![refused, second, third]).await;
+    assert_eq!(rejection(&outcomes[0]), ("too_long", Some("title")));
+    accepted(&outcomes[1]);
+    accepted(&outcomes[2]);
+    let now = device.record("reminders", id).await;
+    assert_eq!(now.field("description"), "5W-30. Ask Joe. Soon.");
+    drop(database);
+    server.stop().await;
+}
+
+/// A collection that this build does not have: its declaration, and the migration of its table.
+fn with_tools() -> &'static [Collection] {
+    const TOOLS: Collection = Collection {
+        name: "tools",
+        key: Key::Made,
+        fields: &[
+            Field { name: "vehicle_id", form: Form::Ref("vehicles"), required: false },
+            Field { name: "serial", form: Form::Line(1, 40), required: true },
+            Field { name: "order", form: Form::Integer(0, 9), required: false },
+            Field { name: "notes", form: Form::Text(100), required: false },
+            Field { name: "settings", form: Form::Map(1_000), required: false },
+        ],
+        unique: &[Unique { code: "serial_taken", fields: &["serial"], only: None }],
+    };
+    let copy = |one: &'static Collection| Collection {
+        name: one.name,
+        key: one.key,
+        fields: one.fields,
+        unique: one.unique,
+    };
+    let all: Vec<Collection> = COLLECTIONS.iter().map(copy).chain([TOOLS]).collect();
+    Box::leak(all.into_boxed_slice())
+}
+
+#[tokio::test]
+async fn a_collection_is_a_declaration_and_a_table() {
+    let database = Postgres::shared().database().await;
+    let (tenant, vehicle) = database.tenant_with_vehicle().await;
+    let migration = "SET ROLE motomind_owner;
+        CREATE TABLE tools (
+            tenant_id uuid NOT NULL DEFAULT current_tenant_id() REFERENCES tenants (id),
+            id uuid NOT NULL DEFAULT gen_random_uuid(),
+            vehicle_id uuid, serial text NOT NULL, \"order\" integer, notes text,
+            settings jsonb NOT NULL DEFAULT '{}',
+            created_at timestamptz NOT NULL DEFAULT now(), created_by uuid DEFAULT current_user_id(),
+            updated_at timestamptz NOT NULL DEFAULT now(), updated_by uuid DEFAULT current_user_id(),
+            deleted_at timestamptz, deleted_by uuid,
+            PRIMARY KEY (tenant_id, id),
+            FOREIGN KEY (tenant_id, vehicle_id) REFERENCES vehicles (tenant_id, id));
+        CREATE UNIQUE INDEX ON tools (tenant_id, serial) WHERE deleted_at IS NULL;
+        SELECT furnish_records('tools')";
+    database.admin().await.batch_execute(migration).await.unwrap();
+    let admin = database.admin().await;
+    assert_eq!(motomind_server::catalogue::check(&admin).await.unwrap(), []);
+    let mut settings = settings(&database);
+    settings.collections = with_tools();
+    let server = start(settings).await.unwrap();
+
+    let mut ann = Sender::new(&server, tenant, Role::Manager);
+    let mut bob = Sender::new(&server, tenant, Role::Manager);
+    let id = new_id();
+    let fields = json!({"serial": "T-1", "vehicle_id": vehicle, "order": 3});
+    let twice = [ann.create("tools", id, fields.clone()), ann.create("tools", new_id(), fields)];
+    let outcomes = ann.outcomes(twice.to_vec()).await;
+    accepted(&outcomes[0]);
+    assert_eq!(rejection(&outcomes[1]), ("serial_taken", Some("serial")));
+    let tool = |changes: &[Value]| {
+        mirrored_in(with_tools(), changes).remove(&("tools".to_string(), id)).unwrap()
+    };
+    let seen = tool(&ann.pull_all().await.0);
+    for (device, words, key) in [(&mut ann, "by Ann", "a"), (&mut bob, "by Bob", "b")] {
+        let mut patch = typed("notes", 0, words);
+        let keys = [(key.to_string(), json!(true))].into_iter().collect();
+        patch.insert("settings".into(), FieldEdit::Keys(keys));
+        let edit = device.edit(&seen, patch);
+        accepted(&device.outcome(edit).await);
+    }
+    let client = database.connect(role::CLIENT).await;
+    as_tenant(&client, tenant, "UPDATE tools SET \"order\" = 4").await.unwrap();
+    as_tenant(&client, tenant, &format!("SELECT delete_record('tools', '{id}')")).await.unwrap();
+    let now = tool(&ann.pull_all().await.0);
+    assert_eq!(now.field("order"), 4);
+    assert_eq!(now.field("settings"), json!({"a": true, "b": true}));
+    assert_eq!(now.field("notes").as_str().unwrap().len(), 12, "all that both typed");
+    assert!(now.document.deleted_at().is_some());
+    let row = "SELECT count(*) FROM tools WHERE settings = '{\"a\": true, \"b\": true}'
+                  AND char_length(notes) = 12 AND deleted_at IS NOT NULL";
+    assert_eq!(count(&admin, row).await, 1);
+    let restore = ann.act(&now, step(Action::Restore, Patch::new()));
+    accepted(&ann.outcome(restore).await);
+    assert_eq!(count(&admin, "SELECT count(*) FROM active_tools").await, 1);
     server.stop().await;
 }

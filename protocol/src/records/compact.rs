@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::document::{Actor, DELETED_AT, Document, Put, Signature, read_scalar};
 use super::intent::{Action, FieldEdit, RecordIntent, Step, TextEdit};
-use super::merge::{Circumstances, Taken, take};
+use super::merge::{Circumstances, Taken, take_in};
 use super::schema::Form;
 use super::text;
 use crate::wire::Rejection;
@@ -141,7 +141,7 @@ fn living_text(document: &Document, name: &'static str) -> Option<Living> {
 /// the old document first.
 ///
 /// # Errors
-/// As [`take`].
+/// As [`super::take`].
 pub fn take_over_compacted(
     existing: &Document,
     old: &Document,
@@ -150,7 +150,7 @@ pub fn take_over_compacted(
     around: &Circumstances<'_>,
 ) -> Result<Taken, Box<Rejection>> {
     let Some(again) = begin_again(old, intent.record_id) else {
-        return take(Some(existing), intent, step, around);
+        return take_in(existing.collection(), Some(existing), intent, step, around);
     };
     let mut seen = old.known(&intent.heads);
     seen.extend(old.last_by(around.signature.actor));
@@ -162,7 +162,7 @@ pub fn take_over_compacted(
     let all_known = seen.len() >= intent.heads.len();
     let step = with_texts_merged(old, &intent, step, around)?;
     intent.heads = heads.map(|head| Hash(head.0)).collect();
-    let taken = take(Some(existing), &intent, &step, around)?;
+    let taken = take_in(existing.collection(), Some(existing), &intent, &step, around)?;
     Ok(Taken { heads_known: all_known, ..taken })
 }
 
@@ -177,7 +177,7 @@ fn with_texts_merged(
     let mut texts = step.clone();
     texts.action = Action::Edit;
     texts.patch.retain(|_, edit| is_text(edit));
-    let merged = take(Some(old), intent, &texts, around)?.document.fields();
+    let merged = take_in(old.collection(), Some(old), intent, &texts, around)?.document.fields();
     let shown = old.fields();
     let mut step = step.clone();
     for (name, edit) in step.patch.iter_mut().filter(|(_, edit)| is_text(edit)) {

@@ -51,6 +51,20 @@ pub fn take(
         let message = format!("this version knows no collection {}", intent.collection);
         Box::new(Rejection::new(code::UNSUPPORTED, message).field("collection"))
     })?;
+    take_in(collection, existing, intent, step, around)
+}
+
+/// As [`take`], where the collection that the intent names is at hand.
+///
+/// # Errors
+/// As [`take`].
+pub fn take_in(
+    collection: &'static Collection,
+    existing: Option<&Document>,
+    intent: &RecordIntent,
+    step: &Step,
+    around: &Circumstances<'_>,
+) -> Result<Taken, Box<Rejection>> {
     let id = intent.record_id;
     let fresh;
     let document = match (existing, step.action) {

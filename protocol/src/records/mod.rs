@@ -28,5 +28,6 @@ pub use history::{By, Competing, Conflict, Revision};
 pub use intent::{Action, FieldEdit, Instead, Over, Patch, RecordIntent, Splice, Step, TextEdit};
 pub use merge::{
     Circumstances, Claim, Taken, absorb, claim_taken, claims, difference, may, references, take,
+    take_in,
 };
 pub use schema::{Collection, Field, Form, Key, Unique, find};

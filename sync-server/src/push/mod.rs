@@ -22,7 +22,6 @@ use std::collections::HashSet;
 use deadpool_postgres::Transaction;
 use motomind_protocol::wire::{OpOutcome, Rejection};
 use motomind_protocol::{OpId, VehicleId, code};
-use uuid::Uuid;
 
 pub(crate) use judge::Bench;
 use judge::Verdict;
@@ -82,7 +81,8 @@ async fn attempt_once(app: &App, bench: &Bench, batch: &Batch, mode: Mode) -> Re
     let mut client = app.client().await?;
     let mut transaction = crate::database::begin(&mut client, tenant).await?;
     let counter = crate::log::admit(&transaction, &bench.caller).await?;
-    let mut sitting = Sitting::new(bench, batch, counter.epoch);
+    let shelf = Shelf::new(tenant, counter.epoch, bench.now, app.settings.collections);
+    let mut sitting = Sitting::new(bench, batch, shelf);
     sitting.admit(&transaction).await?;
     match mode {
         Mode::Sets => sitting.judge_in_pieces(&transaction).await?,
@@ -112,7 +112,7 @@ struct Sitting<'a> {
 }
 
 impl<'a> Sitting<'a> {
-    fn new(bench: &'a Bench, batch: &'a Batch, epoch: Uuid) -> Self {
+    fn new(bench: &'a Bench, batch: &'a Batch, shelf: Shelf) -> Self {
         Self {
             bench,
             batch,
@@ -120,7 +120,7 @@ impl<'a> Sitting<'a> {
             foreign_device: false,
             verdicts: batch.items.iter().map(|_| None).collect(),
             closed: vec![None; batch.items.len()],
-            shelf: Shelf::new(bench.caller.tenant_id, epoch, bench.now),
+            shelf,
         }
     }
 
@@ -139,7 +139,7 @@ impl<'a> Sitting<'a> {
             .collect();
         let sequences: Vec<i64> =
             operations.map(|received| store::signed(received.operation.device_seq)).collect();
-        let keys = records::keys(self.batch);
+        let keys = records::keys(self.batch, self.shelf.collections);
         vehicles.extend(records::vehicles_among(transaction, tenant, &keys).await?);
         self.known.vehicles = load::lock_vehicles(transaction, tenant, &vehicles).await?;
         self.shelf.load(transaction, keys).await?;

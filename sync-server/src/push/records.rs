@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use deadpool_postgres::Transaction;
 use motomind_protocol::records::{
     self, Action, Actor, Circumstances, Claim, Collection, FieldEdit, Over, RecordIntent,
-    Signature, Step, Taken, absorb, claim_taken, claims, find, may, normalised, take,
+    Signature, Step, Taken, absorb, claim_taken, claims, may, normalised, take_in,
     take_over_compacted,
 };
 use motomind_protocol::wire::Rejection;
@@ -19,21 +19,25 @@ use super::read::{Batch, Item, Received};
 use super::store::Writes;
 use super::{Sitting, load, needs};
 use crate::error::Error;
-use crate::records::{GARAGES, Key, VEHICLES};
+use crate::records::{GARAGES, Key, VEHICLES, find_in};
 
 /// A remark: the person had seen a document that the server does not have any more.
 const HEADS_UNKNOWN: &str = "heads_unknown";
 
+/// What records there are.
+type Collections = &'static [Collection];
+
 /// The record that an intent is about, where its collection is known.
-fn key_of(intent: &RecordIntent) -> Option<Key> {
-    Some(Key { collection: find(&intent.collection)?, id: intent.record_id })
+fn key_of(intent: &RecordIntent, collections: Collections) -> Option<Key> {
+    let collection = find_in(collections, &intent.collection)?;
+    Some(Key { collection, id: intent.record_id })
 }
 
 /// The records that a batch changes.
-pub(super) fn keys(batch: &Batch) -> Vec<Key> {
+pub(super) fn keys(batch: &Batch, collections: Collections) -> Vec<Key> {
     let operations = batch.items.iter().filter_map(Item::received);
     let intents = operations.filter_map(|received| received.operation.intent());
-    intents.filter_map(key_of).collect()
+    intents.filter_map(|intent| key_of(intent, collections)).collect()
 }
 
 /// The vehicles that must be locked with these records: they themselves, and those of garages.
@@ -67,7 +71,8 @@ fn earlier_edits(step: &Step) -> impl Iterator<Item = &Over> {
 }
 
 /// The records that an intent refers to.
-fn referred(intent: &RecordIntent) -> Vec<Key> {
+fn referred(intent: &RecordIntent, collections: Collections) -> Vec<Key> {
+    let find = |name: &str| find_in(collections, name);
     let Some(collection) = find(&intent.collection) else {
         return Vec::new();
     };
@@ -136,9 +141,10 @@ impl<'a> Sitting<'a> {
         load::operations(transaction, tenant, &ids, &mut self.known).await?;
         let operations = run.iter().map(|(_, received, _)| &received.operation);
         needs::load(transaction, tenant, operations, &mut self.known).await?;
-        let keys = run.iter().filter_map(|(.., intent)| key_of(intent));
+        let all = self.shelf.collections;
+        let keys = run.iter().filter_map(|(.., intent)| key_of(intent, all));
         self.shelf.load(transaction, keys).await?;
-        let named = run.iter().flat_map(|(.., intent)| referred(intent));
+        let named = run.iter().flat_map(|(.., intent)| referred(intent, all));
         self.shelf.ask_there(transaction, named).await?;
         let wanted = self.likely_claims(run);
         self.shelf.ask(transaction, wanted).await
@@ -152,7 +158,8 @@ impl<'a> Sitting<'a> {
         let mut drafts: HashMap<Key, Map<String, Value>> = HashMap::new();
         let mut wanted = Vec::new();
         for (.., intent) in run {
-            let Some(key) = key_of(intent).filter(|key| !key.collection.unique.is_empty()) else {
+            let key = key_of(intent, self.shelf.collections);
+            let Some(key) = key.filter(|key| !key.collection.unique.is_empty()) else {
                 continue;
             };
             let shown = || self.shelf.document(key).map(records::Document::fields);
@@ -259,7 +266,7 @@ impl<'a> Sitting<'a> {
         if let Some(waiting) = needs::unmet(operation, &self.known) {
             return Ok(waiting);
         }
-        let Some(key) = key_of(intent) else {
+        let Some(key) = key_of(intent, self.shelf.collections) else {
             let message = format!("this version knows no collection {}", intent.collection);
             let rejection = Rejection::new(code::UNSUPPORTED, message).field("collection");
             return Ok(Verdict::Rejected(rejection));
@@ -312,7 +319,7 @@ impl<'a> Sitting<'a> {
         };
         let around = Circumstances { signature, now: self.bench.now, accepted: &accepted };
         let existing = self.shelf.document(key);
-        let mut taken = take(existing, intent, step, &around)?;
+        let mut taken = take_in(key.collection, existing, intent, step, &around)?;
         if !taken.heads_known
             && let Some(existing) = existing
             && let Some(earlier) = self.shelf.record(key).and_then(|one| one.earlier.as_deref())
@@ -361,7 +368,7 @@ impl<'a> Sitting<'a> {
         target: &str,
         id: Uuid,
     ) -> Result<bool, Error> {
-        let Some(collection) = find(target) else {
+        let Some(collection) = find_in(self.shelf.collections, target) else {
             return Ok(false);
         };
         let key = Key { collection, id };
@@ -405,7 +412,7 @@ impl<'a> Sitting<'a> {
         self.shelf.project_as(transaction, bench.caller.user_id).await?;
         self.shelf.write(transaction).await?;
         let vehicles = load::vehicles_in(transaction, tenant, &[garage.id]).await?;
-        let Some(collection) = find(VEHICLES) else {
+        let Some(collection) = find_in(self.shelf.collections, VEHICLES) else {
             return Ok(());
         };
         let keys: Vec<Key> = vehicles.into_iter().map(|id| Key { collection, id: id.0 }).collect();

@@ -1,13 +1,12 @@
 //! Taking into documents what other SQL clients wrote into rows.
 
 use deadpool_postgres::Transaction;
-use motomind_protocol::records::schema::COLLECTIONS;
-use motomind_protocol::records::{Actor, Signature, absorb, find};
+use motomind_protocol::records::{Actor, Signature, absorb};
 use motomind_protocol::{Millis, TenantId, UserId};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Key, Shelf, fields, shelf, table};
+use super::{Key, Shelf, fields, find_in, shelf, table};
 use crate::App;
 use crate::error::Error;
 use crate::log;
@@ -119,12 +118,13 @@ async fn queued(app: &App, tenant: TenantId, after: Option<Key>) -> Result<Vec<K
              ORDER BY collection, record_id LIMIT $5",
         )
         .await?;
-    let known: Vec<&str> = COLLECTIONS.iter().map(|collection| collection.name).collect();
+    let collections = app.settings.collections;
+    let known: Vec<&str> = collections.iter().map(|collection| collection.name).collect();
     let (name, id) = (after.map(|key| key.collection.name), after.map(|key| key.id));
     let rows = transaction.query(&statement, &[&tenant.0, &known, &name, &id, &AT_ONCE]).await?;
     transaction.commit().await?;
     let keys = rows.iter().filter_map(|row| {
-        let collection = find(row.get(0))?;
+        let collection = find_in(collections, row.get(0))?;
         Some(Key { collection, id: row.get(1) })
     });
     Ok(keys.collect())
@@ -146,7 +146,7 @@ async fn absorb_once(app: &App, tenant: TenantId, keys: &[Key]) -> Result<(), Er
     let patience = format!("SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}");
     transaction.batch_execute(&patience).await?;
     let epoch = log::counter(&transaction, tenant).await?.epoch;
-    let mut shelf = Shelf::new(tenant, epoch, crate::app::now_ms());
+    let mut shelf = Shelf::new(tenant, epoch, crate::app::now_ms(), app.settings.collections);
     shelf.load(&transaction, keys.iter().copied()).await?;
     transaction.commit().await?;
     Ok(())

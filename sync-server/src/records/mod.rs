@@ -32,6 +32,14 @@ pub(crate) const VEHICLES: &str = "vehicles";
 /// The collection whose records hold vehicles.
 pub(crate) const GARAGES: &str = "garages";
 
+/// The collection of that name among these.
+pub(crate) fn find_in(
+    collections: &'static [Collection],
+    name: &str,
+) -> Option<&'static Collection> {
+    collections.iter().find(|collection| collection.name == name)
+}
+
 /// A record of the tenant. Ordered as locks are taken: vehicles first.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Key {

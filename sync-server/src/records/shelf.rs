@@ -43,6 +43,8 @@ pub(crate) struct Shelf {
     pub(crate) epoch: Uuid,
     /// Server clock, UTC ms.
     pub(super) now: Millis,
+    /// What records there are.
+    pub(crate) collections: &'static [Collection],
     pub(super) records: HashMap<Key, Record>,
     pub(super) claims: Claims,
     /// Rows that were asked for: whether they are there to be referred to.
@@ -54,11 +56,17 @@ pub(crate) struct Shelf {
 
 impl Shelf {
     /// An empty one.
-    pub(crate) fn new(tenant: TenantId, epoch: Uuid, now: Millis) -> Self {
+    pub(crate) fn new(
+        tenant: TenantId,
+        epoch: Uuid,
+        now: Millis,
+        collections: &'static [Collection],
+    ) -> Self {
         Self {
             tenant,
             epoch,
             now,
+            collections,
             records: HashMap::new(),
             claims: Claims::default(),
             there: HashMap::new(),

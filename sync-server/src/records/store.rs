@@ -1,7 +1,6 @@
 //! Writing what has changed: documents, rows and log entries, set by set.
 
 use deadpool_postgres::Transaction;
-use motomind_protocol::records::schema::COLLECTIONS;
 use motomind_protocol::records::{Document, compacted};
 use motomind_protocol::{UserId, limits};
 use serde_json::Value;
@@ -38,7 +37,8 @@ impl Shelf {
             .collect();
         changed.sort_unstable();
         // What others refer to is written first, as it is declared.
-        let place = |key: &Key| COLLECTIONS.iter().position(|one| one.name == key.collection.name);
+        let all = self.collections;
+        let place = |key: &Key| all.iter().position(|one| one.name == key.collection.name);
         changed.sort_by_key(place);
         for group in changed.chunk_by(|one, other| one.collection.name == other.collection.name) {
             self.write_rows(transaction, group).await?;

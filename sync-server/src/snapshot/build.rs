@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use motomind_core::mirror;
-use motomind_protocol::records::{Document, find};
+use motomind_protocol::records::{Collection, Document};
 use motomind_protocol::wire::RecordChange;
 use motomind_protocol::{Hash, TenantId};
 use rusqlite::Connection;
@@ -21,6 +21,7 @@ use crate::App;
 use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::log::{self, Counter};
+use crate::records::find_in;
 
 /// Rows moved at a time.
 const ROWS_AT_ONCE: i32 = 2_000;
@@ -69,6 +70,7 @@ pub(super) async fn build(
         seq: counter.head,
         tag: log::tag_at(&transaction, tenant, counter.head).await?,
     };
+    let collections = app.settings.collections;
     for (part, sql) in PARTS {
         let portal = transaction.bind(sql, &[&tenant.0]).await?;
         let mut after = 0;
@@ -79,7 +81,7 @@ pub(super) async fn build(
             let mut open = writer.take().ok_or_else(|| fault(&"the file was closed"))?;
             let from = std::mem::replace(&mut after, last);
             let written = on_thread(move || {
-                let changes = part.changes(&rows)?;
+                let changes = part.changes(&rows, collections)?;
                 open.append(&changes, from).map(|()| open)
             });
             writer = Some(written.await?);
@@ -92,13 +94,17 @@ pub(super) async fn build(
 
 impl Part {
     /// The log entries that rows would be.
-    fn changes(self, rows: &[Row]) -> Result<Vec<Box<RawValue>>, Error> {
+    fn changes(
+        self,
+        rows: &[Row],
+        collections: &'static [Collection],
+    ) -> Result<Vec<Box<RawValue>>, Error> {
         let mut changes = Vec::with_capacity(rows.len());
         for row in rows {
             let seq: i64 = row.get(0);
             let (kind, data) = match self {
                 Self::Events => ("event", row.get::<_, String>(1)),
-                Self::Records => match record_change(row)? {
+                Self::Records => match record_change(row, collections)? {
                     Some(change) => ("record", serde_json::to_string(&change)?),
                     None => continue,
                 },
@@ -111,9 +117,12 @@ impl Part {
 }
 
 /// A record's document, whole; none of a collection that only a newer server knows.
-fn record_change(row: &Row) -> Result<Option<RecordChange>, Error> {
+fn record_change(
+    row: &Row,
+    collections: &'static [Collection],
+) -> Result<Option<RecordChange>, Error> {
     let (name, id, bytes): (&str, Uuid, &[u8]) = (row.get(1), row.get(2), row.get(3));
-    let Some(collection) = find(name) else {
+    let Some(collection) = find_in(collections, name) else {
         return Ok(None);
     };
     let document = Document::load(collection, id, bytes).map_err(|error| fault(&error))?;
