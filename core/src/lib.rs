@@ -62,6 +62,7 @@ pub mod mirror;
 mod open;
 mod overlay;
 mod pending;
+pub mod photo;
 mod records;
 mod salvage;
 mod sync;
