@@ -101,7 +101,7 @@ pub async fn import(client: &mut Client, backup: &Value) -> Result<ImportReport,
     let mut report = ImportReport::default();
     let tenants = import_tenants(client, lists.get("tenants"), &mut report).await?;
     let owners = Owners::of(&lists, tenants);
-    let known = ["users", "garages", "vehicles"];
+    let known = ["users", "garages", "vehicles", "reminders"];
     let order = known.into_iter().chain(events::SOURCES.iter().copied());
     let others = lists.keys().map(String::as_str);
     let others = others.filter(|name| {

@@ -85,6 +85,7 @@ async fn everything(database: &Database) -> Vec<String> {
         "profiles",
         "garages",
         "vehicles",
+        "reminders",
         "vehicle_events",
         "event_registry",
         "change_log",
@@ -106,7 +107,8 @@ async fn a_backup_is_mapped_kept_or_refused_with_reasons() {
     assert_eq!(counts(&report, "users"), (1, 0, 0, 1));
     assert_eq!(counts(&report, "garages"), (1, 0, 1, 0));
     assert_eq!(counts(&report, "vehicles"), (2, 0, 2, 0));
-    for kept in ["vehicle_images", "reminders", "favorite_stations"] {
+    assert_eq!(counts(&report, "reminders"), (1, 0, 0, 0));
+    for kept in ["vehicle_images", "favorite_stations"] {
         assert_eq!(counts(&report, kept), (0, 0, 1, 0), "{kept}");
     }
     // Kept as other: the reading below an earlier one, the oil life that is no number, maintenance without a kind.
@@ -180,6 +182,10 @@ async fn a_backup_is_mapped_kept_or_refused_with_reasons() {
     let van = "SELECT count(*) FROM vehicles WHERE vin = '1HGCM82633A004352' AND nickname = 'Van 1' AND manufacturer_mpg = 24
                 AND current_mileage_override = 0 AND garage_id IS NOT NULL";
     assert_eq!(count(&client, van).await, 1);
+    let reminder = "SELECT count(*) FROM reminders WHERE title = 'Oil' AND due_miles = 60000 AND status = 'active'";
+    assert_eq!(count(&client, reminder).await, 1);
+    // Devices get to know all of it: every record waits to be taken into its document.
+    assert_eq!(count(&client, "SELECT count(*) FROM record_queue").await, 1 + 2 + 4 + 1);
     // Every row of the file that names a tenant is kept whole.
     assert_eq!(count(&client, "SELECT count(*) FROM imported_rows").await, 28);
     assert_eq!(

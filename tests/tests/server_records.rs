@@ -339,6 +339,16 @@ async fn two_who_create_one_natural_record_make_one() {
     assert_eq!(one.document.conflicts().len(), 1, "both answers are there");
     let admin = database.admin().await;
     assert_eq!(count(&admin, "SELECT count(*) FROM vehicle_spec_enhancements").await, 1);
+    // Deleted, it can be made again.
+    let mut manager = Sender::new(&server, tenant, Role::Manager);
+    let delete = manager.act(&one, step(Action::Delete, Patch::new()));
+    accepted(&manager.outcome(delete).await);
+    let mut again = fields.clone();
+    again["vehicle_id"] = json!(vehicle.to_string().to_uppercase());
+    let create = ann.create(enhancements.name, id, again);
+    accepted(&ann.outcome(create).await);
+    let live = "SELECT count(*) FROM active_vehicle_spec_enhancements";
+    assert_eq!(count(&admin, live).await, 1);
     // Another SQL client's row is the same record.
     let client = database.connect(role::CLIENT).await;
     let write = format!(

@@ -7,13 +7,16 @@ use uuid::Uuid;
 use super::schema::{Collection, Field, Form};
 use crate::{Millis, Violation, code, limits};
 
-/// Brings a value into the form in which it is kept: a VIN in capitals.
+/// Brings a value into the form in which it is kept: a VIN in capitals, an id as UUIDs are written.
 #[must_use]
 pub fn normalised(form: Form, value: Value) -> Value {
     match (form, value) {
         (Form::Vin, Value::String(vin)) => Value::String(vin.trim().to_ascii_uppercase()),
         (Form::Number(..), Value::Number(number)) => {
             number.as_f64().map_or(Value::Number(number), Value::from)
+        }
+        (Form::Ref(_) | Form::Person, Value::String(id)) => {
+            Value::String(Uuid::parse_str(&id).map_or(id, |id| id.to_string()))
         }
         (_, value) => value,
     }

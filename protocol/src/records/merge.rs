@@ -139,6 +139,8 @@ fn puts(
 ) -> Result<Vec<Put>, Box<Rejection>> {
     let mut puts = patched(document, &step.patch, step.action, around)?;
     match step.action {
+        // Whoever creates what was deleted, by its natural key, wants it to be there.
+        Action::Create if document.deleted_at().is_some() => puts.push(Put::DeletedAt(None)),
         Action::Create | Action::Edit | Action::Nothing => {}
         Action::Delete if document.deleted_at().is_some() => {}
         Action::Delete => puts.push(Put::DeletedAt(Some(around.now))),

@@ -1,12 +1,13 @@
-//! Users, garages and vehicles of the backup. Rows of any other list have no table in this
-//! version: they are kept whole and say so.
+//! Users, garages, vehicles and reminders of the backup. Rows of any other list have no table in
+//! this version, or not what it needs: they are kept whole and say so. What is written here is
+//! taken into documents like any other SQL client's rows.
 
 use serde_json::Value;
 use tokio_postgres::Transaction;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::values::{instant, integer, no_nul, number, text, uuid};
+use super::values::{instant, integer, moment, no_nul, number, text, uuid};
 use super::{Outcome, Row};
 
 /// A column on its way in.
@@ -28,6 +29,7 @@ pub(super) async fn import(
         "users" => ("profiles", profile(row)),
         "garages" => ("garages", garage(row)),
         "vehicles" => ("vehicles", vehicle(row)),
+        "reminders" => ("reminders", reminder(row)),
         _ => {
             return Ok(Outcome::Kept(vec![
                 "this version has no table for it; the whole row is kept".into(),
@@ -88,6 +90,8 @@ fn blamed(constraint: &str) -> Option<&'static str> {
         ("vehicles_vin_live", "vin"),
         ("vehicles_plate_live", "license_plate"),
         ("vehicles_tenant_id_garage_id_fkey", "garage_id"),
+        ("reminders_tenant_id_vehicle_id_fkey", "vehicle_id"),
+        ("reminders_tenant_id_garage_id_fkey", "garage_id"),
     ];
     const CHECKED: &[&str] = &[
         "email",
@@ -108,6 +112,12 @@ fn blamed(constraint: &str) -> Option<&'static str> {
         "manufacturer_mpg",
         "manufacturer_service_interval_miles",
         "current_mileage_override",
+        "description",
+        "category",
+        "priority",
+        "due_date",
+        "due_miles",
+        "status",
     ];
     let named = NAMED.iter().find(|(name, _)| *name == constraint).map(|(_, column)| *column);
     named.or_else(|| {
@@ -195,6 +205,30 @@ fn vehicle(row: &Row) -> Vec<Column> {
     }
     let garage = uuid(row.get("garage_id")).map(|id| id.to_string());
     columns.push(Column { name: "garage_id", kind: "uuid", value: garage });
+    columns.extend(audit(row));
+    columns
+}
+
+fn reminder(row: &Row) -> Vec<Column> {
+    let mut columns: Vec<Column> = ["title", "description", "category", "priority"]
+        .map(|name| line(name, row.get(name)))
+        .into();
+    // The product has had two vocabularies.
+    let status = text(row.get("status")).map(|status| match status.as_str() {
+        "open" | "scheduled" => "active".into(),
+        "done" => "completed".into(),
+        _ => no_nul(&status),
+    });
+    columns.push(Column { name: "status", kind: "text", value: status });
+    let day = moment(row.get("due_date")).map(|moment| moment.day.to_string());
+    columns.push(Column { name: "due_date", kind: "date", value: day });
+    let miles = integer(row.get("due_miles")).or_else(|| integer(row.get("due_mileage")));
+    let miles = miles.and_then(|miles| i32::try_from(miles).ok()).map(|miles| miles.to_string());
+    columns.push(Column { name: "due_miles", kind: "integer", value: miles });
+    for name in ["vehicle_id", "garage_id"] {
+        let id = uuid(row.get(name)).map(|id| id.to_string());
+        columns.push(Column { name, kind: "uuid", value: id });
+    }
     columns.extend(audit(row));
     columns
 }
