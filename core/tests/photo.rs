@@ -50,8 +50,10 @@ fn preview_of(name: &str) -> Result<Preview, PreviewAbsence> {
     preview(Cursor::new(bytes), &reading.facts, reading.thumbnail.as_deref())
 }
 
+type Expected = fn(&PhotoError) -> bool;
+
 /// What of the corpus is no photo.
-const REFUSED: [(&str, fn(&PhotoError) -> bool); 8] = [
+const REFUSED: [(&str, Expected); 8] = [
     ("zero.jpg", |error| *error == PhotoError::Empty),
     ("one_byte.jpg", |error| *error == PhotoError::NotAPhoto),
     ("film.gif", |error| *error == PhotoError::NotAPhoto),

@@ -29,6 +29,16 @@ fn sixty_megabytes_take_less_than_sixteen() {
         assert_eq!(reading.facts.size, (head.len() + 60 * MIB) as u64);
         assert!(reading.facts.make.is_some() || head == &circles);
     }
+    #[cfg(feature = "previews")]
+    for name in ["vast.png", "few_bytes_many_pixels.jpg"] {
+        use motomind_core::photo::{PreviewAbsence, preview::preview};
+        let bytes = file(name);
+        let mut reader = PhotoReader::new(None);
+        reader.feed(&bytes).unwrap();
+        let facts = reader.finish().unwrap().facts;
+        let none = preview(std::io::Cursor::new(bytes), &facts, None);
+        assert_eq!(none, Err(PreviewAbsence::TooLarge), "{name}");
+    }
     let most = kib("VmHWM");
     assert!(most - idle < 16 * 1024, "{idle} KiB idle, {most} KiB at most");
 

@@ -12,7 +12,7 @@ pub const PREVIEW_SIDE_MAX: u32 = 1_600;
 pub const PREVIEW_QUALITY: u8 = 80;
 
 /// Memory that making a preview may take, bytes: the file and its pixels.
-pub const PREVIEW_MEMORY_BYTES_MAX: u64 = 96 * 1024 * 1024;
+pub const PREVIEW_MEMORY_BYTES_MAX: u64 = 88 * 1024 * 1024;
 
 /// A preview that a host may hand in, bytes.
 pub const PREVIEW_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -96,13 +96,15 @@ mod decoder {
 
     use super::*;
 
-    /// Bytes that a decoder needs for each pixel at the worst: 16-bit RGBA in PNG, the coefficients
-    /// of a progressive JPEG beside its pixels, planes and pixels in WebP.
+    /// Bytes that a decoder needs for each pixel at the worst, as far as the header tells: the
+    /// coefficients of a progressive JPEG beside its pixels, planes and pixels in WebP. How many
+    /// a PNG needs its decoder finds out, and holds against the same budget.
     fn bytes_per_pixel(mime: PhotoMime, progressive: bool) -> u64 {
         match mime {
             PhotoMime::Jpeg if progressive => 9,
             PhotoMime::Jpeg => 3,
-            _ => 8,
+            PhotoMime::Webp => 7,
+            _ => 1,
         }
     }
 
