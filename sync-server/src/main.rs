@@ -59,6 +59,9 @@ enum Command {
     Doctor(cli::doctor::Doctor),
     /// Makes event partitions ahead of time and moves rows into them; run it daily.
     Partitions(cli::partitions::Partitions),
+    /// Removes expired uploads of photos and finishes what a crash left; serving instances do so
+    /// by themselves.
+    Uploads(cli::uploads::Uploads),
 }
 
 fn main() -> ExitCode {
@@ -121,6 +124,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Import(import) => import.run().await?,
         Command::Doctor(doctor) => return doctor.run().await,
         Command::Partitions(partitions) => partitions.run().await?,
+        Command::Uploads(uploads) => uploads.run().await?,
     }
     Ok(())
 }

@@ -42,6 +42,10 @@ impl Dev {
                     Some(dir) => dir,
                     None => temporary.insert(temporary_directory()?).path().to_path_buf(),
                 };
+                if settings.photo_store.is_none() {
+                    let photos = directory.join("photos");
+                    settings.photo_store = Some(photos.display().to_string());
+                }
                 let postgres = PrivatePostgres::start(&directory).await?;
                 make_database(&postgres).await?;
                 settings.database_url = postgres.url("motomind_server", DATABASE);

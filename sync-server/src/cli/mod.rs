@@ -9,6 +9,7 @@ pub(crate) mod partitions;
 pub(crate) mod people;
 pub(crate) mod private_postgres;
 pub(crate) mod token;
+pub(crate) mod uploads;
 
 use clap::Args;
 use tokio_postgres::Client;

@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 use crate::App;
 use crate::error::Error;
 
-pub(crate) use running::Running;
+pub(crate) use running::{Arrival, Running};
 pub(crate) use store::Store;
 pub(crate) use sweep::sweep_regularly;
 pub use sweep::{SweepReport, sweep};

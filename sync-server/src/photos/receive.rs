@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use bytes::{Bytes, BytesMut};
-use futures::{FutureExt, StreamExt};
+use futures::StreamExt;
 use motomind_protocol::limits::PIECE_BYTES_MAX;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::checksum::Checksum;
-use super::running::Settle;
+use super::running::{Arrival, Settle};
 use super::upload::{Piece, Upload, advance, take_over};
 use crate::App;
 use crate::error::Error;
@@ -23,27 +23,30 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// Pauses in a row after which the connection counts as broken.
 const PAUSES_MAX: u32 = 30;
 
+/// A silence after which, to somebody who asks, everything has arrived. A connection that was cut
+/// says so before.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// Bytes that may still come until somebody who asks is answered.
+const QUIET_BYTES_MAX: usize = 8 * PIECE_BYTES_MAX;
+
 /// Receives a body into an upload at `offset`; returns where the upload stands then. Runs to its
 /// end even when whoever asked is gone.
 pub(crate) async fn receive(
     app: &App,
     upload: Upload,
+    mut arrival: Arrival,
     offset: u64,
     body: Body,
     checksum: Option<Checksum>,
 ) -> Result<u64, Error> {
     let app = app.clone();
     let work = tokio::spawn(async move {
-        let photos = super::of(&app)?;
-        photos.running.settle(upload.id).await;
+        super::of(&app)?.running.settle(upload.id, Some(&arrival)).await;
         let holder = Uuid::new_v4();
         take_over(&app, &upload, holder, offset).await?;
-        let mut requests = photos.running.enter(upload.id);
-        let id = upload.id;
-        let taking = Intake::new(app.clone(), upload, holder, offset, checksum);
-        let result = taking.run(body.into_data_stream(), &mut requests).await;
-        photos.running.leave(id, requests);
-        result
+        let taking = Intake::new(app, upload, holder, offset, checksum);
+        taking.run(body.into_data_stream(), &mut arrival.requests).await
     });
     work.await.map_err(|error| Error::Internal(format!("an upload was not received: {error}")))?
 }
@@ -84,19 +87,33 @@ impl Intake {
         requests: &mut mpsc::Receiver<Settle>,
     ) -> Result<u64, Error> {
         let mut pauses = 0;
+        // Who asked for everything to be stored, and what came since.
+        let (mut asked, mut since): (Vec<Settle>, usize) = (Vec::new(), 0);
         let broken = loop {
-            let next = next(&mut body, requests).await;
-            pauses = if matches!(next, Next::Pause) { pauses + 1 } else { 0 };
-            match next {
-                Next::Data(bytes) => self.take(&bytes).await?,
+            let wait = if asked.is_empty() { PAUSE } else { QUIET };
+            match next(&mut body, requests, wait).await {
+                Next::Data(bytes) => {
+                    (pauses, since) = (0, since + bytes.len());
+                    self.take(&bytes).await?;
+                    if !asked.is_empty() && since > QUIET_BYTES_MAX {
+                        self.settle().await?;
+                        asked.clear();
+                    }
+                }
                 Next::End => break None,
                 Next::Broken(how) => break Some(how),
-                Next::Pause if pauses >= PAUSES_MAX => break Some("silence".into()),
-                Next::Pause => self.store().await?,
-                Next::Settle(settle) => {
-                    self.take_ready(&mut body).await?;
+                Next::Pause if !asked.is_empty() => {
                     self.settle().await?;
-                    drop(settle);
+                    asked.clear();
+                }
+                Next::Pause if pauses == PAUSES_MAX => break Some("silence".into()),
+                Next::Pause => {
+                    pauses += 1;
+                    self.store().await?;
+                }
+                Next::Settle(settle) => {
+                    asked.push(settle);
+                    since = 0;
                 }
             }
         };
@@ -125,17 +142,6 @@ impl Intake {
             bytes = later;
             if self.open.len() == PIECE_BYTES_MAX {
                 self.store().await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes what has arrived already.
-    async fn take_ready(&mut self, body: &mut BodyDataStream) -> Result<(), Error> {
-        for _ in 0..64 {
-            match body.next().now_or_never() {
-                Some(Some(Ok(bytes))) => self.take(&bytes).await?,
-                _ => break, // an end or a break is met again
             }
         }
         Ok(())
@@ -192,9 +198,13 @@ impl Intake {
     }
 }
 
-async fn next(body: &mut BodyDataStream, requests: &mut mpsc::Receiver<Settle>) -> Next {
+async fn next(
+    body: &mut BodyDataStream,
+    requests: &mut mpsc::Receiver<Settle>,
+    wait: Duration,
+) -> Next {
     tokio::select! {
-        data = tokio::time::timeout(PAUSE, body.next()) => match data {
+        data = tokio::time::timeout(wait, body.next()) => match data {
             Err(_) => Next::Pause,
             Ok(None) => Next::End,
             Ok(Some(Ok(bytes))) => Next::Data(bytes),

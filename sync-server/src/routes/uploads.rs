@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::App;
 use crate::auth::Caller;
 use crate::error::Error;
+use crate::photos::Arrival;
 use crate::photos::capability::Uploader;
 use crate::photos::checksum::{ALGORITHMS, Checksum};
 use crate::photos::complete::complete;
@@ -57,7 +58,7 @@ pub(crate) async fn create(
     body: Body,
 ) -> Result<Response, Error> {
     check_version(&headers)?;
-    crate::photos::of(&app)?;
+    let photos = crate::photos::of(&app)?;
     if headers.contains_key("upload-defer-length") {
         return Err(Error::Malformed("the length is known: send Upload-Length".into()));
     }
@@ -75,8 +76,9 @@ pub(crate) async fn create(
     let created = create::create(&app, &caller, &metadata, bytes).await?;
     let mut offset = created.received;
     if comes_with_bytes && offset == 0 {
+        let arrival = photos.running.enter(created.id);
         let upload = upload::look(&app, caller.tenant_id, created.id).await?;
-        offset = take(&app, upload, 0, body, checksum).await?;
+        offset = take(&app, upload, arrival, 0, body, checksum).await?;
     }
     let replied = [
         (header::LOCATION, format!("{ROOT}/{}", created.id)),
@@ -107,7 +109,7 @@ pub(crate) async fn state(
     let id = read_id(&id)?;
     let mut upload = upload::admit(&app, &uploader, id).await?;
     if upload.outcome.is_none() {
-        photos.running.settle(id).await;
+        photos.running.settle(id, None).await;
         upload = upload::look(&app, upload.tenant, id).await?;
     }
     if upload.is_complete() {
@@ -147,10 +149,13 @@ pub(crate) async fn append(
     body: Body,
 ) -> Result<Response, Error> {
     check_version(&headers)?;
-    crate::photos::of(&app)?;
+    let photos = crate::photos::of(&app)?;
     let checksum = begins_bytes(&headers)?;
     let offset = number(&headers, "upload-offset")?;
-    let upload = upload::admit(&app, &uploader, read_id(&id)?).await?;
+    let id = read_id(&id)?;
+    // From here on, whoever asks for the offset waits for what this request brings.
+    let arrival = photos.running.enter(id);
+    let upload = upload::admit(&app, &uploader, id).await?;
     upload.outcome.map_or(Ok(()), |outcome| outcome.told(upload.mime))?;
     let coming = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let coming = coming.and_then(|length| length.parse().ok()).unwrap_or(0);
@@ -159,7 +164,7 @@ pub(crate) async fn append(
         return Err(Error::TooLarge(format!("the upload is of {length} bytes, more comes")));
     }
     let expires = (HeaderName::from_static("upload-expires"), http_date(upload.expires_at));
-    let offset = take(&app, upload, offset, body, checksum).await?;
+    let offset = take(&app, upload, arrival, offset, body, checksum).await?;
     let offset = (HeaderName::from_static("upload-offset"), offset.to_string());
     Ok((StatusCode::NO_CONTENT, no_store(), [offset, expires]).into_response())
 }
@@ -232,11 +237,12 @@ pub(crate) async fn speak_tus(request: Request, next: Next) -> Response {
 async fn take(
     app: &App,
     upload: Upload,
+    arrival: Arrival,
     offset: u64,
     body: Body,
     checksum: Option<Checksum>,
 ) -> Result<u64, Error> {
-    let received = receive(app, upload.clone(), offset, body, checksum).await?;
+    let received = receive(app, upload.clone(), arrival, offset, body, checksum).await?;
     if received == upload.bytes {
         let ended = complete(app, &Upload { received, ..upload }).await?;
         ended.outcome.map_or(Ok(()), |outcome| outcome.told(ended.mime))?;
