@@ -31,6 +31,7 @@ pub struct Proxy {
     pub address: SocketAddr,
     healed: Arc<AtomicBool>,
     cuts: Arc<AtomicU64>,
+    passed: Arc<AtomicU64>,
     task: AbortHandle,
 }
 
@@ -42,7 +43,8 @@ impl Proxy {
         let healed = Arc::new(AtomicBool::new(false));
         let cuts = Arc::new(AtomicU64::new(0));
         let dice = Arc::new(Mutex::new(Dice::new(seed)));
-        let (heal, count) = (healed.clone(), cuts.clone());
+        let passed = Arc::new(AtomicU64::new(0));
+        let (heal, count, sum) = (healed.clone(), cuts.clone(), passed.clone());
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
@@ -52,11 +54,12 @@ impl Proxy {
                     cut.then(|| dice.below(faults.within_bytes))
                 };
                 let limits = (limit(faults.request_cut_permille), limit(faults.reply_cut_permille));
-                connections.spawn(relay(client, upstream, limits, count.clone()));
+                let counters = (count.clone(), sum.clone());
+                connections.spawn(relay(client, upstream, limits, counters));
                 while connections.try_join_next().is_some() {}
             }
         });
-        Ok(Self { address, healed, cuts, task: task.abort_handle() })
+        Ok(Self { address, healed, cuts, passed, task: task.abort_handle() })
     }
 
     /// `http://` and the address.
@@ -75,6 +78,12 @@ impl Proxy {
     pub fn cuts(&self) -> u64 {
         self.cuts.load(Ordering::Relaxed)
     }
+
+    /// Bytes that reached the server so far, headers and all.
+    #[must_use]
+    pub fn passed_bytes(&self) -> u64 {
+        self.passed.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Proxy {
@@ -87,17 +96,18 @@ async fn relay(
     client: TcpStream,
     upstream: SocketAddr,
     limits: (Option<u64>, Option<u64>),
-    cuts: Arc<AtomicU64>,
+    (cuts, passed): (Arc<AtomicU64>, Arc<AtomicU64>),
 ) {
     let Ok(server) = TcpStream::connect(upstream).await else {
         return;
     };
     let (client_in, client_out) = client.into_split();
     let (server_in, server_out) = server.into_split();
+    let back = AtomicU64::new(0); // nobody asks
     // Whichever direction ends or is cut first takes the connection with it.
     let cut = tokio::select! {
-        cut = pump(client_in, server_out, limits.0) => cut,
-        cut = pump(server_in, client_out, limits.1) => cut,
+        cut = pump(client_in, server_out, limits.0, &passed) => cut,
+        cut = pump(server_in, client_out, limits.1, &back) => cut,
     };
     cuts.fetch_add(u64::from(cut), Ordering::Relaxed);
 }
@@ -107,6 +117,7 @@ async fn pump(
     mut from: tokio::net::tcp::OwnedReadHalf,
     mut to: tokio::net::tcp::OwnedWriteHalf,
     limit: Option<u64>,
+    passed: &AtomicU64,
 ) -> bool {
     let mut left = limit.unwrap_or(u64::MAX);
     let mut chunk = [0; CHUNK_BYTES];
@@ -121,6 +132,7 @@ async fn pump(
         if to.write_all(&chunk[..pass]).await.is_err() {
             return false;
         }
+        passed.fetch_add(pass as u64, Ordering::Relaxed);
         left -= pass as u64;
         if pass < read {
             return true;

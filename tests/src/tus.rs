@@ -86,6 +86,12 @@ impl Phone {
         Self { http: http.build().unwrap(), ..self.clone() }
     }
 
+    /// The same phone on another way to the server.
+    #[must_use]
+    pub fn by_way_of(&self, url: &str) -> Self {
+        Self { url: url.into(), ..self.clone() }
+    }
+
     /// A request with the token, the device and the version of tus.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.as_holder(method, path, &self.token).header("motomind-device", self.device.to_string())
