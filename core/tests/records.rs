@@ -612,15 +612,17 @@ mod hostile;
 #[path = "records/interleavings.rs"]
 mod interleavings;
 
-fn documents_of(phone: &Phone) -> Vec<(String, Vec<u8>, Vec<Hash>)> {
-    let path = phone.dir.path().join("mirror.db");
-    let mirror = rusqlite::Connection::open(path).unwrap();
+/// The documents' heads, once the device is closed.
+fn documents_of(phone: Phone) -> Vec<(String, Uuid, Vec<Hash>)> {
+    let Phone { device, dir, .. } = phone;
+    drop(device);
+    let mirror = rusqlite::Connection::open(dir.path().join("mirror.db")).unwrap();
     let mut statement =
         mirror.prepare("SELECT collection, id, doc FROM record_docs ORDER BY 1, 2").unwrap();
     let rows = statement.query_map([], |row| {
         let (name, id, bytes): (String, Vec<u8>, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let uuid = Uuid::from_slice(&id).unwrap();
-        let document = Document::load(schema::find(&name).unwrap(), uuid, &bytes).unwrap();
+        let id = Uuid::from_slice(&id).unwrap();
+        let document = Document::load(schema::find(&name).unwrap(), id, &bytes).unwrap();
         Ok((name, id, document.heads()))
     });
     rows.unwrap().collect::<Result<_, _>>().unwrap()

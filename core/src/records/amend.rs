@@ -50,8 +50,16 @@ impl Device {
         }
         let replay = self.replay_for(&old)?;
         let without = without(&replay, &old.chain);
-        let said = with(&replay, &old.chain, op_id).fields();
-        let wanted = with_fields(replay.collection, &said, fields);
+        // Edits that follow a creation are done over it again, and are none of its words.
+        let said = match without.document {
+            None => replay.shown_with(|own| own.op_id == op_id),
+            Some(_) => with(&replay, &old.chain, op_id),
+        };
+        if !said.has(op_id) && !replay.holds(op_id) {
+            // What it says counts over what this device does not have, such as a lost mirror.
+            return Err(CaptureError::UnknownRecord(old.record));
+        }
+        let wanted = with_fields(replay.collection, &said.fields(), fields.clone());
         let action = match without.document {
             None => Action::Create,
             Some(_) if replay.collection.key != motomind_protocol::records::Key::Made => old.action,
@@ -64,6 +72,8 @@ impl Device {
             (name.clone(), motomind_protocol::records::FieldEdit::Set(value.clone()))
         }));
         let mut intent = intent(&replay, Step { action, patch, reassign_to: None });
+        let said_at_last = with(&replay, &old.chain, op_id).fields();
+        let wanted = with_fields(replay.collection, &said_at_last, fields);
         for may_be in self.may_have_arrived(&old)? {
             let shown = with(&replay, &old.chain, may_be);
             let patch = shown.patch_to(replay.collection, &wanted);
@@ -121,6 +131,10 @@ impl Device {
         let mut intent = intent(&replay, nothing);
         for may_be in self.may_have_arrived(old)? {
             let shown = with(&replay, &old.chain, may_be);
+            if without.document.is_none() && old.action != Action::Create {
+                // What was there before is not known here, such as after the loss of a mirror.
+                return Err(CaptureError::UnknownRecord(old.record.clone()));
+            }
             let action = match (&without.document, without.deleted_at(), shown.deleted_at()) {
                 (None, ..) | (_, Some(_), None) => Action::Delete,
                 (_, None, Some(_)) => Action::Restore,
@@ -192,12 +206,15 @@ impl Device {
     }
 }
 
-/// The record as if none of a chain had arrived.
+/// The record as if none of a chain had arrived. What follows a refused creation counts over it.
 fn without(replay: &Replay, chain: &[OpId]) -> Shown {
-    replay.shown_with(|own| !own.refused && !chain.contains(&own.op_id))
+    replay.shown_with(|own| (own.creates() || !own.refused) && !chain.contains(&own.op_id))
 }
 
 /// The record as if of a chain this one alone had arrived.
 fn with(replay: &Replay, chain: &[OpId], op_id: OpId) -> Shown {
-    replay.shown_with(|own| own.op_id == op_id || !own.refused && !chain.contains(&own.op_id))
+    replay.shown_with(|own| {
+        let counts = (own.creates() || !own.refused) && !chain.contains(&own.op_id);
+        own.op_id == op_id || counts
+    })
 }

@@ -54,6 +54,8 @@ pub(crate) struct Replay {
     pub(crate) generation: i64,
     /// In the order in which the server takes them.
     pub(crate) own: Vec<Own>,
+    /// Unsettled operations that the document holds: the log was faster than the reply.
+    held: Vec<OpId>,
 }
 
 /// What is shown of a record.
@@ -94,9 +96,14 @@ impl Replay {
             None => (None, None),
         };
         let beyond = if position.rebuilding { 0 } else { position.seq };
-        let mut own = own_operations(conn, id, beyond, generation, replacing)?;
+        let (mut own, held) = own_operations(conn, id, beyond, generation, replacing)?;
         own.retain(|own| own.intent().is_some_and(|intent| intent.collection == collection.name));
-        Ok(Self { collection, id, agreed, old, unreadable, generation, own })
+        Ok(Self { collection, id, agreed, old, unreadable, generation, own, held })
+    }
+
+    /// Whether the document holds an unsettled operation.
+    pub(crate) fn holds(&self, op_id: OpId) -> bool {
+        self.held.contains(&op_id)
     }
 
     /// What is shown.
@@ -161,6 +168,11 @@ impl Shown {
         self.document = Some(taken.document);
         self.accepted.push(own.op_id);
         true
+    }
+
+    /// Whether an own operation is in it.
+    pub(crate) fn has(&self, op_id: OpId) -> bool {
+        self.accepted.contains(&op_id)
     }
 
     /// The fields that are shown.
@@ -233,7 +245,7 @@ fn own_operations(
     beyond: u64,
     generation: i64,
     replacing: Option<OpId>,
-) -> Result<Vec<Own>, StoreError> {
+) -> Result<(Vec<Own>, Vec<OpId>), StoreError> {
     let columns = journal::STORED;
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {columns} FROM operations
@@ -247,10 +259,11 @@ fn own_operations(
     ))?;
     let mut rows =
         statement.query(params![blob(&id), beyond as i64, blob_opt(replacing.map(|op| op.0))])?;
-    let mut own = Vec::new();
+    let (mut own, mut held) = (Vec::new(), Vec::new());
     while let Some(row) = rows.next()? {
         let stored = Stored::read(row)?;
         if docs::told(conn, stored.sealed.op_id, generation)? == Some(true) {
+            held.push(stored.sealed.op_id);
             continue;
         }
         let operation = stored.operation()?;
@@ -264,7 +277,7 @@ fn own_operations(
         });
     }
     own.sort_by_key(|own| (own.seq.is_none(), own.seq, !own.creates()));
-    Ok(own)
+    Ok((own, held))
 }
 
 /// The first of these that the server has accepted, for all this device has been told.

@@ -120,15 +120,16 @@ fn any_unsent(conn: &Connection) -> Result<bool, StoreError> {
         .query_row([], |row| row.get(0))?)
 }
 
-/// Collects what may be sent, in the order of capture. A resting operation holds back its own
-/// lane only; a refused one holds back nothing.
+/// Collects what may be sent, in the order of capture, creations first: one that was mended comes
+/// before the edits that followed it. A resting operation holds back its own lane only; a refused
+/// one holds back nothing.
 fn ready(device: &Device, now: Millis) -> Result<Ready, StoreError> {
     let limit = device.sync.push.limit();
     let mut statement = device.conn.prepare_cached(
         "SELECT op_id, hash, text, lane, state, retry_at FROM operations
          WHERE state NOT IN ('accepted', 'superseded')
            AND (state IN ('queued', 'sending') OR retry_at IS NOT NULL)
-         ORDER BY pos",
+         ORDER BY action IS NOT 'create', pos",
     )?;
     let mut rows = statement.query([])?;
     let mut ready = Ready { operations: Vec::new(), rested: Vec::new(), later: None };

@@ -12,6 +12,7 @@ use automerge::{
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::bounds;
 use super::schema::{Collection, Form};
 use crate::{DeviceId, Hash, Millis, UserId, limits};
 
@@ -161,11 +162,17 @@ impl Document {
         if bytes.len() > limits::DOCUMENT_BYTES_MAX {
             return Err(BadDocument::TooLarge(bytes.len()));
         }
-        let options = automerge::LoadOptions::new().text_encoding(TextEncoding::UnicodeCodePoint);
-        let automerge = Automerge::load_with_options(bytes, options)
-            .map_err(|error| BadDocument::Unreadable(error.to_string()))?;
-        let document = Self { collection, automerge };
-        document.is_of(id).then_some(document).ok_or(BadDocument::Foreign)
+        if !bounds::is_bounded(bytes, bounds::Chunk::Document) {
+            return Err(BadDocument::Unreadable("not one whole document".into()));
+        }
+        guarded(|| {
+            let options = automerge::LoadOptions::new();
+            let options = options.text_encoding(TextEncoding::UnicodeCodePoint);
+            let automerge = Automerge::load_with_options(bytes, options)
+                .map_err(|error| BadDocument::Unreadable(error.to_string()))?;
+            let document = Self { collection, automerge };
+            document.is_of(id).then_some(document).ok_or(BadDocument::Foreign)
+        })
     }
 
     /// The document that these changes make, the first of them those that it begins with.
@@ -243,6 +250,11 @@ impl Document {
     }
 
     fn grow<B: AsRef<[u8]>>(&mut self, id: Uuid, changes: &[B]) -> Result<(), BadDocument> {
+        *self = guarded(|| self.grown(id, changes))?;
+        Ok(())
+    }
+
+    fn grown<B: AsRef<[u8]>>(&self, id: Uuid, changes: &[B]) -> Result<Self, BadDocument> {
         let mut read = Vec::with_capacity(changes.len());
         for bytes in changes {
             read.push(read_change(bytes.as_ref())?);
@@ -254,11 +266,7 @@ impl Document {
             return Err(BadDocument::Incomplete);
         }
         let grown = Self { collection: self.collection, automerge: grown };
-        if !grown.is_of(id) {
-            return Err(BadDocument::Foreign);
-        }
-        *self = grown;
-        Ok(())
+        grown.is_of(id).then_some(grown).ok_or(BadDocument::Foreign)
     }
 
     /// Whether a change is part of this document.
@@ -411,13 +419,19 @@ impl Document {
     }
 }
 
+/// The last wall against hostile bytes: whatever Automerge trips over is the bytes' fault, and
+/// what it had begun with them is thrown away. (In a browser a panic ends the program; there the
+/// bounds and the digest of the page stand alone.)
+fn guarded<T>(read: impl FnOnce() -> Result<T, BadDocument>) -> Result<T, BadDocument> {
+    let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(read));
+    read.unwrap_or_else(|_| Err(BadDocument::Unreadable("reading it failed".into())))
+}
+
 fn read_change(bytes: &[u8]) -> Result<Change, BadDocument> {
-    // magic (4), checksum (4), then the kind of chunk: 1 is a change that is not compressed.
-    const CHANGE: Option<&u8> = Some(&1);
     if bytes.len() > limits::CHANGE_BYTES_MAX {
         return Err(BadDocument::TooLarge(bytes.len()));
     }
-    if bytes.get(8) != CHANGE {
+    if !bounds::is_bounded(bytes, bounds::Chunk::Change) {
         return Err(BadDocument::Unreadable("not a plain change".into()));
     }
     Change::try_from(bytes).map_err(|error| BadDocument::Unreadable(error.to_string()))

@@ -12,6 +12,7 @@
 //! Different fields merge; competing values of one field converge to one that is shown and stay
 //! listed by [`Document::conflicts`]; long texts merge character by character.
 
+mod bounds;
 mod compact;
 mod document;
 mod form;
