@@ -369,6 +369,7 @@ impl Document {
     ) -> Result<(), CannotPut> {
         self.give_birth(id);
         let mut at = self.known(seen);
+        let all_known = at.len() == seen.len();
         self.automerge.set_actor(signature.actor.id());
         let own = self.automerge.get_last_local_change().map(|change| change.hash());
         at.extend(own.into_iter().chain(self.births()));
@@ -377,6 +378,7 @@ impl Document {
         let tx = self.automerge.transaction_at(PatchLog::inactive(), &at);
         let mut tx = tx.map_err(|_| CannotPut::Mismatch)?;
         for put in puts {
+            let put = if all_known { put } else { placed(&tx, put) };
             if let Err(error) = put_one(&mut tx, put) {
                 tx.rollback();
                 return Err(error);
@@ -471,6 +473,24 @@ fn put_one(tx: &mut Transaction<'_>, put: Put) -> Result<(), CannotPut> {
         }
     }
     Ok(())
+}
+
+/// A change of a text that this document does not have as it was seen: places say nothing then.
+/// What was put in is kept, as near as it fits, and nothing is taken out.
+fn placed(tx: &Transaction<'_>, put: Put) -> Put {
+    let Put::Text(name, splices) = put else {
+        return put;
+    };
+    let length = match tx.get(ROOT, name) {
+        Ok(Some((_, object))) => tx.length(&object),
+        _ => 0,
+    };
+    let near = splices.into_iter().map(|splice| super::Splice {
+        at: splice.at.min(length),
+        delete: 0,
+        insert: splice.insert,
+    });
+    Put::Text(name, near.collect())
 }
 
 /// Puts a value, also where it is the one that is shown. Automerge would then change nothing, or
