@@ -17,16 +17,26 @@ const THREADS: u64 = 2;
 /// What must have happened somewhere in this many seeds, or the simulation has gone soft.
 const SEEDS_FOR_EVERYTHING: u64 = 500;
 const HAPPENS: &[&str] = &[
+    "absorbed",
     "accepted",
     "brought back",
+    "clock jumped",
+    "compacted",
+    "conflict seen",
     "duplicate",
+    "edit amended",
+    "edit discarded",
+    "edit retried",
+    "edited",
     "forbidden",
     "forked",
+    "heads_unknown",
     "in doubt, was kept",
     "in doubt, was lost",
     "internal",
     "mirror rolled back",
     "odometer_out_of_order",
+    "one-way partition",
     "op_id_reused",
     "parent_rejected",
     "phone cloned",
@@ -34,14 +44,23 @@ const HAPPENS: &[&str] = &[
     "power lost",
     "pruned",
     "rate_limited",
+    "record deleted",
+    "record restored",
+    "reminder_taken",
+    "request duplicated",
     "resnapshot",
     "server restored",
     "set aside",
+    "settled as the same",
     "superseded",
     "token_expired",
     "unavailable",
     "unknown outcome",
+    "unknown_record",
+    "unknown_reference",
     "unknown_vehicle",
+    "vehicle created on a phone",
+    "vin_taken",
     "waiting",
     "wrong identity",
 ];
@@ -154,4 +173,10 @@ fn a_skipped_overlay_is_noticed() {
 fn a_reordered_lane_is_noticed() {
     let (_, violation) = noticed(Weakness::ReversedLanes).expect("nobody noticed");
     assert!(violation.contains("overtook"), "{violation}");
+}
+
+#[test]
+fn a_server_that_forgets_what_was_seen_is_noticed() {
+    let (_, violation) = noticed(Weakness::ForgottenHeads).expect("nobody noticed");
+    assert!(violation.contains("nobody who saw it chose otherwise"), "{violation}");
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use motomind_core::{CaptureError, Edited, RecordRef, RecordView};
-use motomind_protocol::records::{self, Action, Conflict, Document};
+use motomind_protocol::records::{self, Action, Conflict, Document, schema};
 use motomind_protocol::{OpId, OpState, Operation, UserId, VehicleId, uuid_v7};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -162,6 +162,14 @@ impl Editors {
                 let patch = operation.intent().map(|intent| &intent.step.patch);
                 filled.sets.retain(|name, _| patch.is_some_and(|p| p.contains_key(name)));
                 filled
+            }
+            // A record whose id follows from its vehicle is made anew; the old one is taken back.
+            None if matches!(
+                records::find(key.0).map(|c| c.key),
+                Some(schema::Key::Natural(_))
+            ) =>
+            {
+                Edit::of(key, Action::Create, Seen::new())
             }
             None => return false,
         };

@@ -163,6 +163,7 @@ impl World {
             _ => self.dice.between(-2 * YEAR_MS, 0),
         };
         let offset = phone.clock_offset_ms;
+        self.trace.count("clock jumped");
         self.note(|| format!("the clock of {index} is {offset} ms off"));
         self.ask(index)
     }
@@ -198,7 +199,11 @@ impl World {
     /// The signal comes or goes.
     pub fn change_signal(&mut self, index: usize) {
         let states = [Partition::None, Partition::None, Partition::Both, Partition::RepliesLost];
-        self.phones[index].partition = states[self.dice.index(states.len()).unwrap_or(0)];
+        let partition = states[self.dice.index(states.len()).unwrap_or(0)];
+        self.phones[index].partition = partition;
+        if partition == Partition::RepliesLost {
+            self.trace.count("one-way partition");
+        }
     }
 
     /// Another SQL client writes: a vehicle's row, or an event.

@@ -67,6 +67,8 @@ pub enum Partition {
 pub struct Network {
     packets: BTreeMap<(Millis, u64), Packet>,
     sent: u64,
+    /// Requests that will arrive twice, so far.
+    pub duplicated: u64,
     /// How bad it is.
     pub weather: Weather,
 }
@@ -123,6 +125,7 @@ impl Network {
         } else {
             let at = now + self.latency(dice);
             if dice.permille(self.weather.duplicate) {
+                self.duplicated += 1;
                 let again = now + self.latency(dice);
                 self.put(again, Packet::Request(who, id, call.clone()));
             }

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use motomind_protocol::records::{RecordIntent, find};
+use motomind_protocol::records::{Action, RecordIntent, find};
 use motomind_protocol::{Body, EventId, Hash, OpId, OpState, Operation, verify_chain};
+use uuid::Uuid;
 
 use super::ledger::Fact;
 use super::mirrored::mirrored;
@@ -234,6 +235,14 @@ impl World {
         Ok(())
     }
 
+    /// The vehicle or record that an operation is about, if its place in the order is promised.
+    fn lane(&self, op: OpId) -> Option<Uuid> {
+        match self.ledger.fact(op) {
+            Some(fact) => (!fact.set_aside).then_some(fact.vehicle.0),
+            None => self.editors.edit(op).map(|edit| edit.key.1),
+        }
+    }
+
     /// Whether an amendment or discard took its place.
     fn is_replaced(&self, op: OpId) -> bool {
         self.ledger.is_replaced(op) || self.editors.replacements(op).next().is_some()
@@ -246,21 +255,18 @@ impl World {
     pub fn check_arrivals(&mut self) -> Checked {
         let new = &self.server.arrivals[self.arrivals_checked..];
         for op in new {
-            let Some(fact) = self.ledger.fact(*op) else {
+            let Some(lane) = self.lane(*op).filter(|_| !self.ledger.reused.contains(op)) else {
                 continue;
             };
-            if self.ledger.reused.contains(op) {
+            // A mended creation comes before the edits that followed the refused one.
+            if self.editors.edit(*op).is_some_and(|edit| edit.action == Action::Create) {
                 continue;
             }
             for phone in self.phones.iter().filter(|phone| phone.held.contains(op)) {
                 let before = phone.held.iter().take_while(|other| *other != op);
                 let early = before.filter(|other| !self.server.has_seen(**other));
                 for other in early {
-                    let overtaken = self
-                        .ledger
-                        .fact(*other)
-                        .is_some_and(|other| other.vehicle == fact.vehicle && !other.set_aside);
-                    if overtaken && !self.ledger.is_replaced(*other) {
+                    if self.lane(*other) == Some(lane) && !self.is_replaced(*other) {
                         return Err(format!("{op} overtook {other} in their lane"));
                     }
                 }

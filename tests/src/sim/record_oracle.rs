@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use motomind_core::{RecordRef, RecordState};
 use motomind_protocol::records::schema::COLLECTIONS;
-use motomind_protocol::records::{Conflict, Document};
+use motomind_protocol::records::{Action, Conflict, Document};
 use motomind_protocol::wire::ChangeKind;
 use motomind_protocol::{OpId, OpState};
 use serde_json::{Map, Value};
@@ -25,7 +25,7 @@ impl World {
         let device = self.phones[index].device.as_ref().ok_or("the phone is off")?;
         let pending = device.pending(clock).map_err(|error| error.to_string())?;
         let unsettled = pending.iter().filter(|item| item.state != OpState::Rejected);
-        let mut latest: BTreeMap<(Key, &str), (OpId, &Value)> = BTreeMap::new();
+        let mut wanted: BTreeMap<(Key, &str), (OpId, Seen)> = BTreeMap::new();
         for item in unsettled {
             let Some(edit) = self.editors.edit(item.op_id) else {
                 continue;
@@ -33,23 +33,31 @@ impl World {
             if self.depends_on_refused(index, edit)? {
                 continue;
             }
-            // While a mirror is built anew, what had arrived before an amendment comes back later.
-            let before = edit.replaces.and_then(|old| self.editors.edit(old));
-            let anew = |field: &String, value: &Value| {
-                before.is_none_or(|before| before.sets.get(field) != Some(value))
-            };
-            for (field, value) in edit.sets.iter().filter(|(field, value)| anew(field, value)) {
-                latest.insert((edit.key, field), (item.op_id, value));
+            for (field, value) in &edit.sets {
+                // While a mirror is built anew, what had arrived before an amendment comes back
+                // later; and an amended edit counts after those that followed it, a creation first.
+                let amended = edit.replaces.is_some();
+                let of = wanted.entry((edit.key, field)).or_insert((item.op_id, Seen::new()));
+                if !amended {
+                    of.1.clear();
+                }
+                of.0 = item.op_id;
+                of.1.insert((field.clone(), value.to_string()));
+                if amended {
+                    of.1.insert((field.clone(), "any".into()));
+                }
             }
         }
-        for ((key, field), (op, value)) in latest {
+        for ((key, field), (op, values)) in wanted {
             let view = device.record(&RecordRef::new(key.0, key.1));
             let view = view.map_err(|error| error.to_string())?;
-            let seen = view.map(|view| seen_in(&view.fields, &view.conflicting));
-            let wanted = (field.to_string(), value.to_string());
-            if !seen.is_some_and(|seen| seen.contains(&wanted)) {
+            let seen = view.as_ref().map(|view| seen_in(&view.fields, &view.conflicting));
+            let any = (field.to_string(), "any".to_string());
+            let shown = seen.is_some_and(|seen| !seen.is_disjoint(&values));
+            if !shown && !values.contains(&any) {
                 return Err(format!(
-                    "phone {index} does not show that {op} sets {field} of {key:?} to {value}"
+                    "phone {index} does not show that {op} sets {field} of {key:?} to {values:?}, \
+                     but {view:?}"
                 ));
             }
         }
@@ -186,8 +194,12 @@ impl World {
                 continue;
             }
             let replaced = |(other, later): (OpId, &Edit)| {
-                let touches =
-                    later.sets.contains_key(field) && self.editors.had_seen(later, &wanted);
+                // An amended creation comes before the edits that followed it.
+                let follows = edit.action == Action::Create
+                    && edit.replaces.is_some()
+                    && later.user == edit.user;
+                let touches = later.sets.contains_key(field)
+                    && (follows || self.editors.had_seen(later, &wanted));
                 other != op && later.key == edit.key && (touches || later.replaces == Some(op))
             };
             let by_sql = |later: &Edit| {
@@ -218,7 +230,11 @@ impl World {
                 }
                 let erases = |later: &Edit| {
                     let erased = later.erased.get(field);
-                    later.key == edit.key && erased.is_some_and(|e| e.contains(character))
+                    // Of two phones that are one device each counts as having seen what the other
+                    // wrote, so that its places are others than it saw.
+                    let twin = later.user.is_some_and(|user| self.editors.split.contains(&user))
+                        && (erased.is_some() || later.replaces.is_some());
+                    later.key == edit.key && (twin || erased.is_some_and(|e| e.contains(character)))
                 };
                 let erased = self.editors.edits().any(|(_, later)| erases(later))
                     || self.editors.by_sql.iter().any(erases)

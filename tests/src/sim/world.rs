@@ -141,7 +141,11 @@ impl World {
             let phone = &self.phones[index];
             let who = Process { phone: index, boot: phone.boot };
             let (id, partition) = (request.id, phone.partition);
+            let before = self.network.duplicated;
             self.network.send(who, id, request.into(), partition, self.now, &mut self.dice);
+            if self.network.duplicated > before {
+                self.trace.count("request duplicated");
+            }
         }
     }
 
