@@ -35,6 +35,8 @@ pub enum Weakness {
     IgnoredSyncs,
     /// The device's own unsettled captures are not laid over its mirror.
     SkippedOverlay,
+    /// The device's own unsettled edits do not reach the rows of its records.
+    SkippedReplay,
     /// A lane's operations arrive in reverse.
     ReversedLanes,
     /// The server makes changes at the heads that it has, not at those that a person saw.

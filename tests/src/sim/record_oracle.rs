@@ -48,6 +48,10 @@ impl World {
                 }
             }
         }
+        let keys: BTreeSet<Key> = wanted.keys().map(|(key, _)| *key).collect();
+        for key in keys {
+            self.check_listed(index, key)?;
+        }
         for ((key, field), (op, values)) in wanted {
             let view = device.record(&RecordRef::new(key.0, key.1));
             let view = view.map_err(|error| error.to_string())?;
@@ -62,6 +66,21 @@ impl World {
             }
         }
         self.check_agreed(index)
+    }
+
+    /// What a list shows of a record is what the record shows of itself.
+    fn check_listed(&self, index: usize, key: Key) -> Checked {
+        let device = self.phones[index].device.as_ref().ok_or("the phone is off")?;
+        let view = device.record(&RecordRef::new(key.0, key.1));
+        let view = view.map_err(|error| error.to_string())?;
+        let rows = device.records(key.0, true).map_err(|error| error.to_string())?;
+        let row = rows.into_iter().find(|row| row.id == key.1);
+        let listed = row.map(|row| (row.fields, row.deleted_at));
+        let shown = view.map(|view| (view.fields, view.deleted_at));
+        if listed != shown {
+            return Err(format!("phone {index} lists {listed:?} of {key:?} and shows {shown:?}"));
+        }
+        Ok(())
     }
 
     /// Whether an edit is on a record whose mirror may have been lost, or whose creation was

@@ -336,18 +336,26 @@ impl World {
         Ok(unrest)
     }
 
-    /// Makes the mirror drop this device's own rows as they come, by a trigger in its file, and
-    /// opens the device on it.
-    pub(super) fn sabotage_overlay(&mut self, index: usize) -> Checked {
-        let phone = &mut self.phones[index];
-        phone.close();
-        let sabotage = phone.disk.connect(MIRROR).and_then(|db| {
-            db.execute_batch(
+    /// Makes the mirror lose what this device did, by triggers in its file, and opens the device on
+    /// it: its own events as they come, or rows of records with edits of its own.
+    pub(super) fn sabotage_mirror(&mut self, index: usize) -> Checked {
+        let triggers = match self.weakness {
+            Weakness::SkippedOverlay => {
                 "CREATE TRIGGER IF NOT EXISTS skip_overlay AFTER INSERT ON events
                  WHEN NEW.own = 1 BEGIN DELETE FROM events WHERE n = NEW.n; END;
-                 DELETE FROM events WHERE own = 1;",
-            )
-        });
+                 DELETE FROM events WHERE own = 1;"
+            }
+            Weakness::SkippedReplay => {
+                "CREATE TRIGGER IF NOT EXISTS skip_vehicles BEFORE INSERT ON vehicles
+                 WHEN NEW.state = 'pending' BEGIN SELECT RAISE(IGNORE); END;
+                 CREATE TRIGGER IF NOT EXISTS skip_reminders BEFORE INSERT ON reminders
+                 WHEN NEW.state = 'pending' BEGIN SELECT RAISE(IGNORE); END;"
+            }
+            _ => return Ok(()),
+        };
+        let phone = &mut self.phones[index];
+        phone.close();
+        let sabotage = phone.disk.connect(MIRROR).and_then(|db| db.execute_batch(triggers));
         sabotage.map_err(|error| error.to_string())?;
         let opened = phone.open(self.now, &mut self.dice);
         opened.map_err(|error| error.to_string())

@@ -308,9 +308,7 @@ impl World {
         if !matches!(chain, Some(Ok(Ok(())))) {
             return Err(format!("the chain of phone {index} does not hold: {chain:?}"));
         }
-        if self.weakness == Weakness::SkippedOverlay {
-            self.sabotage_overlay(index)?;
-        }
+        self.sabotage_mirror(index)?;
         self.check_screen(index)?;
         self.sign_in(index, 8 * 60 * 60_000)?;
         self.repeat_doubtful(index)
