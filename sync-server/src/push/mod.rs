@@ -9,6 +9,7 @@
 //! batch is tried again one by one, so that the operation to blame is refused alone.
 
 mod conclude;
+mod intents;
 mod judge;
 mod known;
 mod load;
@@ -139,8 +140,8 @@ impl<'a> Sitting<'a> {
             .collect();
         let sequences: Vec<i64> =
             operations.map(|received| store::signed(received.operation.device_seq)).collect();
-        let keys = records::keys(self.batch, self.shelf.collections);
-        vehicles.extend(records::vehicles_among(transaction, tenant, &keys).await?);
+        let keys = intents::keys(self.batch, self.shelf.collections);
+        vehicles.extend(intents::vehicles_among(transaction, tenant, self.batch).await?);
         self.known.vehicles = load::lock_vehicles(transaction, tenant, &vehicles).await?;
         self.shelf.load(transaction, keys).await?;
         let life = bench.incarnation;

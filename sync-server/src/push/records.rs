@@ -1,21 +1,20 @@
 //! Judging changes of records: a run of them at once, over documents loaded together.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use deadpool_postgres::Transaction;
 use motomind_protocol::records::{
-    self, Action, Actor, Circumstances, Claim, Collection, FieldEdit, Over, RecordIntent,
-    Signature, Step, Taken, absorb, claim_taken, claims, may, normalised, take_in,
-    take_over_compacted,
+    self, Action, Actor, Circumstances, FieldEdit, RecordIntent, Signature, Step, Taken, absorb,
+    claim_taken, claims, may, take_in, take_over_compacted,
 };
 use motomind_protocol::wire::Rejection;
-use motomind_protocol::{Flag, OpId, Operation, TenantId, VehicleId, code, limits};
-use serde_json::{Map, Value};
+use motomind_protocol::{Flag, OpId, Operation, VehicleId, code, limits};
 use uuid::Uuid;
 
+use super::intents::{self, earlier_edits, key_of, referred, steps};
 use super::judge::{self, Verdict};
 use super::known::{KnownOperation, KnownState};
-use super::read::{Batch, Item, Received};
+use super::read::Received;
 use super::store::Writes;
 use super::{Sitting, load, needs};
 use crate::error::Error;
@@ -23,70 +22,6 @@ use crate::records::{GARAGES, Key, VEHICLES, find_in};
 
 /// A remark: the person had seen a document that the server does not have any more.
 const HEADS_UNKNOWN: &str = "heads_unknown";
-
-/// What records there are.
-type Collections = &'static [Collection];
-
-/// The record that an intent is about, where its collection is known.
-fn key_of(intent: &RecordIntent, collections: Collections) -> Option<Key> {
-    let collection = find_in(collections, &intent.collection)?;
-    Some(Key { collection, id: intent.record_id })
-}
-
-/// The records that a batch changes.
-pub(super) fn keys(batch: &Batch, collections: Collections) -> Vec<Key> {
-    let operations = batch.items.iter().filter_map(Item::received);
-    let intents = operations.filter_map(|received| received.operation.intent());
-    intents.filter_map(|intent| key_of(intent, collections)).collect()
-}
-
-/// The vehicles that must be locked with these records: they themselves, and those of garages.
-pub(super) async fn vehicles_among(
-    transaction: &Transaction<'_>,
-    tenant: TenantId,
-    keys: &[Key],
-) -> Result<Vec<VehicleId>, Error> {
-    let of = |name: &str| -> Vec<Uuid> {
-        keys.iter().filter(|key| key.collection.name == name).map(|key| key.id).collect()
-    };
-    let mut vehicles: Vec<VehicleId> = of(VEHICLES).into_iter().map(VehicleId).collect();
-    let garages = of(GARAGES);
-    if !garages.is_empty() {
-        vehicles.extend(load::vehicles_in(transaction, tenant, &garages).await?);
-    }
-    Ok(vehicles)
-}
-
-/// Everything that an intent may do.
-fn steps(intent: &RecordIntent) -> impl Iterator<Item = &Step> {
-    std::iter::once(&intent.step).chain(intent.instead.iter().map(|instead| &instead.step))
-}
-
-/// Earlier edits that a step's texts count with.
-fn earlier_edits(step: &Step) -> impl Iterator<Item = &Over> {
-    step.patch.values().flat_map(|edit| match edit {
-        FieldEdit::Text(edit) => edit.over.as_slice(),
-        _ => &[],
-    })
-}
-
-/// The records that an intent refers to.
-fn referred(intent: &RecordIntent, collections: Collections) -> Vec<Key> {
-    let find = |name: &str| find_in(collections, name);
-    let Some(collection) = find(&intent.collection) else {
-        return Vec::new();
-    };
-    let named = steps(intent).flat_map(|step| {
-        let fields = step.patch.iter().filter_map(|(name, edit)| match edit {
-            FieldEdit::Set(value) => Some((name.clone(), value.clone())),
-            _ => None,
-        });
-        records::references(collection, &fields.collect())
-    });
-    let named = named.map(|(_, target, id)| (target, id));
-    let moved = steps(intent).filter_map(|step| Some((GARAGES, step.reassign_to?)));
-    named.chain(moved).filter_map(|(name, id)| Some(Key { collection: find(name)?, id })).collect()
-}
 
 /// What an operation is to do, after what it supersedes is known.
 enum Meant {
@@ -146,41 +81,9 @@ impl<'a> Sitting<'a> {
         self.shelf.load(transaction, keys).await?;
         let named = run.iter().flat_map(|(.., intent)| referred(intent, all));
         self.shelf.ask_there(transaction, named).await?;
-        let wanted = self.likely_claims(run);
+        let intents = run.iter().map(|(.., intent)| *intent);
+        let wanted = intents::likely_claims(&self.shelf, intents);
         self.shelf.ask(transaction, wanted).await
-    }
-
-    /// Claims that the run's operations probably make, so that the rows are asked once for all.
-    fn likely_claims(
-        &self,
-        run: &[(usize, &'a Received, &'a RecordIntent)],
-    ) -> Vec<(&'static Collection, Claim)> {
-        let mut drafts: HashMap<Key, Map<String, Value>> = HashMap::new();
-        let mut wanted = Vec::new();
-        for (.., intent) in run {
-            let key = key_of(intent, self.shelf.collections);
-            let Some(key) = key.filter(|key| !key.collection.unique.is_empty()) else {
-                continue;
-            };
-            let shown = || self.shelf.document(key).map(records::Document::fields);
-            let draft = drafts.entry(key).or_insert_with(|| shown().unwrap_or_default());
-            for step in steps(intent) {
-                for (name, edit) in &step.patch {
-                    if let (Some(field), FieldEdit::Set(value)) = (key.collection.field(name), edit)
-                    {
-                        draft.insert(name.clone(), normalised(field.form, value.clone()));
-                    }
-                }
-                let touches = |claim: &Claim| {
-                    let patched = claim.fields.iter().any(|name| step.patch.contains_key(*name));
-                    patched || step.action == Action::Restore
-                };
-                draft.retain(|_, value| !value.is_null());
-                let made = claims(key.collection, draft).into_iter().filter(touches);
-                wanted.extend(made.map(|claim| (key.collection, claim)));
-            }
-        }
-        wanted
     }
 
     async fn judge_record(
