@@ -307,8 +307,8 @@ mod tests {
             .collect();
         listed.sort();
         assert_eq!(files, listed);
-        for (index, one) in MIGRATIONS.iter().enumerate() {
-            assert_eq!(one.version, i32::try_from(index).unwrap());
+        assert!(MIGRATIONS.is_sorted_by(|one, next| one.version < next.version));
+        for one in MIGRATIONS {
             assert!(one.name.starts_with(&format!("{:03}_", one.version)), "{}", one.name);
             assert!(one.up.starts_with("-- Purpose:"), "{}", one.name);
             assert!(one.up.contains("-- Why:") && one.up.contains("-- Time:"), "{}", one.name);
