@@ -30,7 +30,9 @@ impl World {
             let Some(edit) = self.editors.edit(item.op_id) else {
                 continue;
             };
-            if self.depends_on_refused(index, edit)? {
+            // A phone from a backup may know from the log that it has done this long ago.
+            let arrived = self.accepted.contains_key(&item.op_id);
+            if arrived || self.depends_on_refused(index, edit)? {
                 continue;
             }
             for (field, value) in &edit.sets {
@@ -213,10 +215,10 @@ impl World {
                 continue;
             }
             let replaced = |(other, later): (OpId, &Edit)| {
-                // An amended creation comes before the edits that followed it.
-                let follows = edit.action == Action::Create
-                    && edit.replaces.is_some()
-                    && later.user == edit.user;
+                // An amended creation comes before the edits that followed it; and what a device
+                // offers again to a restored server comes after what it has done since.
+                let mended = edit.action == Action::Create && edit.replaces.is_some();
+                let follows = (mended || self.restores > 0) && later.user == edit.user;
                 let touches = later.sets.contains_key(field)
                     && (follows || self.editors.had_seen(later, &wanted));
                 other != op && later.key == edit.key && (touches || later.replaces == Some(op))
