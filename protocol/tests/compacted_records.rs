@@ -161,3 +161,22 @@ fn a_thousand_edits_become_a_few() {
     assert!(short.save().len() * 3 < document.save().len());
     assert_eq!(short.first_and_last(), document.first_and_last());
 }
+
+#[test]
+fn a_text_is_written_into_twice_before_the_device_knows_of_the_short_document() {
+    let begun = begun();
+    let write = |at: usize, words: &str, over: Value| {
+        let text = json!({ "splices": [{ "at": at, "insert": words }], "over": over });
+        intent(Action::Edit, json!({ "description": { "text": text } }), begun.heads())
+    };
+    let first = write(0, "left front", json!([]));
+    let short = compacted(&begun, ID).unwrap();
+    let by = around(2, NOW + 1);
+    let taken = take_over_compacted(&short, &begun, &first, &first.step, &by).unwrap();
+    let op = motomind_protocol::OpId(Uuid::from_u128(55));
+    let over = json!([{ "op_id": op, "splices": [{ "at": 0, "insert": "left front" }] }]);
+    let second = write(10, ", torn", over);
+    let by = Circumstances { accepted: &[op], ..by };
+    let taken = take_over_compacted(&taken.document, &begun, &second, &second.step, &by).unwrap();
+    assert_eq!(taken.document.fields().get("description"), Some(&json!("left front, torn")));
+}

@@ -218,6 +218,19 @@ fn heads_that_do_not_exist_make_an_edit_concurrent_and_say_so() {
 }
 
 #[test]
+fn words_for_a_text_that_is_not_there_as_it_was_seen_are_kept() {
+    let before = reminder("ab");
+    let splices = json!([{ "at": 1, "delete": 1, "insert": "x" }, { "at": 9, "insert": "yz" }]);
+    let patch = json!({ "description": { "text": { "splices": splices } } });
+    let lost = vec![Hash::of(b"lost with the database")];
+    let edit = at(intent("reminders", CAR, Action::Edit, patch), lost);
+    let taken = apply(Some(&before), &edit, device(2), &[]).unwrap();
+    let now = shown(&taken.document, "description");
+    let now = now.as_str().unwrap();
+    assert!("abxyz".chars().all(|letter| now.contains(letter)), "{now}");
+}
+
+#[test]
 fn two_people_who_make_a_natural_record_make_one() {
     let collection = records::find("user_maintenance_preferences").unwrap();
     let fields = json!({

@@ -158,10 +158,12 @@ pub fn take_over_compacted(
         old.automerge().get_changes_meta(&seen).into_iter().map(|meta| meta.hash).collect();
     let known = again.changes.iter().filter(|(before, _)| !unseen.contains(before));
     let heads = known.map(|(_, now)| *now).chain(again.texts.iter().copied());
+    let heads: Vec<Hash> = heads.map(|head| Hash(head.0)).collect();
     let mut intent = intent.clone();
     let all_known = seen.len() >= intent.heads.len();
     let step = with_texts_merged(old, &intent, step, around)?;
-    intent.heads = heads.map(|head| Hash(head.0)).collect();
+    let step = with_texts_followed(existing, old, &intent, &step, around, &heads);
+    intent.heads = heads;
     let taken = take_in(existing.collection(), Some(existing), &intent, &step, around)?;
     Ok(Taken { heads_known: all_known, ..taken })
 }
@@ -173,7 +175,8 @@ fn with_texts_merged(
     step: &Step,
     around: &Circumstances<'_>,
 ) -> Result<Step, Box<Rejection>> {
-    let is_text = |edit: &FieldEdit| matches!(edit, FieldEdit::Text(_));
+    let is_text =
+        |edit: &FieldEdit| matches!(edit, FieldEdit::Text(text) if !follows(text, around));
     let mut texts = step.clone();
     texts.action = Action::Edit;
     texts.patch.retain(|_, edit| is_text(edit));
@@ -188,6 +191,49 @@ fn with_texts_merged(
         *edit = FieldEdit::Text(TextEdit { splices, over: Vec::new() });
     }
     Ok(step)
+}
+
+/// Whether a change of a text counts over an earlier one that was accepted, perhaps since the
+/// document began again: then it is not in the old one.
+fn follows(edit: &TextEdit, around: &Circumstances<'_>) -> bool {
+    edit.over.iter().any(|over| around.accepted.contains(&over.op_id))
+}
+
+/// The step with the splices of texts that follow others moved from the text that the person saw
+/// to the text that this person's changes have made since.
+fn with_texts_followed(
+    existing: &Document,
+    old: &Document,
+    intent: &RecordIntent,
+    step: &Step,
+    around: &Circumstances<'_>,
+    heads: &[Hash],
+) -> Step {
+    let words = |fields: &Map<String, Value>, name: &str| {
+        fields.get(name).and_then(Value::as_str).unwrap_or("").to_string()
+    };
+    let seen = old.fields_at(&intent.heads);
+    let own = existing.last_by(around.signature.actor).map(|hash| Hash(hash.0));
+    let at: Vec<Hash> = heads.iter().copied().chain(own).collect();
+    let now = existing.fields_at(&at);
+    let mut step = step.clone();
+    for (name, edit) in &mut step.patch {
+        let FieldEdit::Text(text) = edit else { continue };
+        if !follows(text, around) {
+            continue;
+        }
+        let before = text.over.iter().try_fold(words(&seen, name), |words, over| {
+            super::text::spliced(&words, &over.splices)
+        });
+        let moved = before.and_then(|before| {
+            let between = super::text::difference(&words(&now, name), &before);
+            super::text::rebase([(between.as_slice(), false)], &text.splices)
+        });
+        if let Some(splices) = moved {
+            *text = TextEdit { splices, over: Vec::new() };
+        }
+    }
+    step
 }
 
 impl Document {
