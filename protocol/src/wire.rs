@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
-    EventId, EventRecord, Flag, Garage, Hash, Incarnation, Millis, Neighbour, OpId,
-    SealedOperation, Vehicle, Violation,
+    EventId, EventRecord, Flag, Hash, Incarnation, Millis, Neighbour, OpId, SealedOperation,
+    Violation,
 };
 
 /// `POST /v1/sync/push`.
@@ -211,8 +211,6 @@ impl<'de> Deserialize<'de> for Change {
         let what = match entry.kind.as_str() {
             "event" => ChangeKind::Event(data(entry.data)?),
             "record" => ChangeKind::Record(data(entry.data)?),
-            "vehicle" => ChangeKind::Vehicle(data(entry.data)?),
-            "garage" => ChangeKind::Garage(data(entry.data)?),
             "closed" => {
                 let Closed { op_id, by } = data(entry.data)?;
                 ChangeKind::Closed { op_id, by }
@@ -235,10 +233,6 @@ pub enum ChangeKind {
     Event(Box<EventRecord>),
     /// A record changed.
     Record(Box<RecordChange>),
-    /// A vehicle's row, whole.
-    Vehicle(Box<Vehicle>),
-    /// A garage's row, whole.
-    Garage(Box<Garage>),
     /// An operation's id was closed for ever before it arrived.
     Closed {
         /// The closed id.

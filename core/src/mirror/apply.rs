@@ -11,7 +11,6 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::family;
-use super::layout::{self, RecordRow};
 use super::records::{self, RecordRef};
 use crate::error::StoreError;
 use crate::ids::{blob, blob_opt};
@@ -150,14 +149,6 @@ pub fn apply(
                 applied.records.extend(took.record);
                 applied.told.extend(took.op_id.map(|op_id| (op_id, took.in_document)));
             }
-            "vehicle" => {
-                let row = put_plain(conn, "vehicles", data, generation).map_err(unreadable)??;
-                applied.records.insert(row);
-            }
-            "garage" => {
-                let row = put_plain(conn, "garages", data, generation).map_err(unreadable)??;
-                applied.records.insert(row);
-            }
             "closed" => {
                 let closed: ClosedColumns = serde_json::from_str(data).map_err(unreadable)?;
                 applied.closed_by.push(closed.by);
@@ -270,37 +261,6 @@ impl DayText {
     fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or("")
     }
-}
-
-/// Puts a row that came without a document.
-fn put_plain(
-    conn: &Connection,
-    collection: &'static str,
-    data: &str,
-    generation: i64,
-) -> Result<Result<RecordRef, StoreError>, serde_json::Error> {
-    #[derive(Deserialize)]
-    struct Plain {
-        id: uuid::Uuid,
-        deleted_at: Option<Millis>,
-        #[serde(flatten)]
-        fields: serde_json::Map<String, serde_json::Value>,
-    }
-    let Plain { id, deleted_at, fields } = serde_json::from_str(data)?;
-    let record = RecordRef::new(collection, id);
-    let row = RecordRow {
-        fields: &fields,
-        deleted_at,
-        state: "agreed",
-        refused: 0,
-        conflicts: 0,
-        own: false,
-        generation,
-    };
-    let Some(collection) = motomind_protocol::records::find(collection) else {
-        return Ok(Ok(record));
-    };
-    Ok(layout::put_row(conn, collection, id, &row).map(|()| record))
 }
 
 /// Starts again from the beginning of a new log of the server. What is shown stays until it has

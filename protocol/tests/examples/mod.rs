@@ -234,8 +234,7 @@ fn record() -> EventRecord {
 fn change(n: usize) -> Change {
     let newer = json!({"kind": "reminder", "data": {"title": "Rotate tires"}});
     let what = match n {
-        0 => ChangeKind::Garage(Box::new(garage())),
-        1 => ChangeKind::Vehicle(Box::new(vehicle())),
+        1 => ChangeKind::Record(Box::new(records::creation())),
         2 => ChangeKind::Event(Box::new(record())),
         3 => ChangeKind::Closed { op_id: OpId(id(5)), by: OpId(id(6)) },
         _ => ChangeKind::Other(newer.as_object().unwrap().clone()),
@@ -257,8 +256,6 @@ fn changes() -> Vec<Example> {
         example("garage", garage()),
         example("event_record", record()),
         example("event_record_by_sql", by_another_client),
-        example("change_garage", change(0)),
-        example("change_vehicle", change(1)),
         example("change_event", change(2)),
         example("change_closed", change(3)),
         example("change_unknown_kind", change(4)),
@@ -294,7 +291,7 @@ fn page(name: &'static str, changes: Vec<Box<RawValue>>, seq: u64) -> Example {
 fn pages() -> Vec<Example> {
     let raw = |n: usize| serde_json::value::to_raw_value(&change(n)).unwrap();
     vec![
-        page("pull_response", (0..5).map(raw).collect(), 45),
+        page("pull_response", (1..5).map(raw).collect(), 45),
         page("pull_response_empty", vec![], 1_207),
     ]
 }

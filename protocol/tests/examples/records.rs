@@ -43,6 +43,18 @@ fn begun() -> (Document, Vec<Vec<u8>>) {
     (taken.document, taken.changes)
 }
 
+/// What the log tells of the creation.
+pub(super) fn creation() -> RecordChange {
+    RecordChange {
+        collection: "vehicles".into(),
+        id: VEHICLE.0,
+        op_id: Some(OpId(id(40))),
+        changes: begun().1,
+        whole: false,
+        extra: Map::new(),
+    }
+}
+
 /// An edit that replaces an earlier one, which may have arrived.
 fn amended(heads: Vec<Hash>) -> RecordIntent {
     let mut edit = intent(step(Action::Edit, &json!({ "vin": { "set": null } })), heads);
@@ -62,7 +74,7 @@ fn written(heads: Vec<Hash>) -> RecordIntent {
 }
 
 pub(crate) fn examples() -> Vec<Example> {
-    let (document, changes) = begun();
+    let (document, _) = begun();
     let heads = document.heads();
     let body = |intent| Body::Record(Box::new(intent));
     let mut create = operation(40, 1, Hash::ZERO, body(created()));
@@ -74,14 +86,6 @@ pub(crate) fn examples() -> Vec<Example> {
     refused.taken_by = Some(id(50));
     let outcome = OpOutcome { op_id: Some(OpId(id(40))), outcome: Outcome::Rejected(refused) };
     assert!(find("vehicles").is_some());
-    let change = RecordChange {
-        collection: "vehicles".into(),
-        id: VEHICLE.0,
-        op_id: Some(OpId(id(40))),
-        changes,
-        whole: false,
-        extra: Map::new(),
-    };
     vec![
         example("operation_record_create", create),
         example("operation_record_amend", amend),
@@ -94,6 +98,6 @@ pub(crate) fn examples() -> Vec<Example> {
             operation(45, 4, Hash::ZERO, body(intent(deleted, heads))),
         ),
         example("outcome_rejected_record", outcome),
-        example("change_record", Change { seq: 9, what: ChangeKind::Record(Box::new(change)) }),
+        example("change_record", Change { seq: 9, what: ChangeKind::Record(Box::new(creation())) }),
     ]
 }
