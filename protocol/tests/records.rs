@@ -318,6 +318,26 @@ fn a_rejected_splice_before_leaves_the_next_one_standing() {
     assert!(now == "a!bc" || now == "ab!c", "{now}");
 }
 
+#[test]
+fn an_edit_that_a_later_one_has_overtaken_changes_the_words_it_saw() {
+    // Seen: "abc def" → (rests on the device) "def" → "new words def"; the last one arrives first.
+    let rests = OpId(Uuid::from_u128(55));
+    let first = text::difference("abc def", "def");
+    let then = TextEdit {
+        over: vec![Over { op_id: rests, splices: first.clone() }],
+        splices: text::difference("def", "new words def"),
+    };
+    let before = reminder("abc def");
+    let seen = before.heads();
+    let after = edited(&before, &seen, device(1), json!({ "description": { "text": then } }));
+    let first = json!({ "description": { "text": { "splices": first } } });
+    let both = edited(&after, &seen, device(1), first.clone());
+    assert_eq!(shown(&both, "description"), "new words def");
+    // As from two devices.
+    let two = edited(&after, &seen, device(2), first);
+    assert_eq!(shown(&two, "description"), "new words def");
+}
+
 fn words() -> impl Strategy<Value = String> {
     proptest::collection::vec(prop_oneof!["[a-e]{0,4}", "[äßéñ🚗 ]{0,3}"], 0..4)
         .prop_map(|words| words.concat())

@@ -35,12 +35,16 @@ struct World {
 struct Act {
     phone: usize,
     kind: u8,
-    place: prop::sample::Index,
+    /// How far into the text, of 65,536.
+    place: u16,
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
-    let act = (0..3usize, 0..16u8, any::<prop::sample::Index>())
-        .prop_map(|(phone, kind, place)| Act { phone, kind, place });
+    let act = (0..3usize, 0..16u8, any::<u16>()).prop_map(|(phone, kind, place)| Act {
+        phone,
+        kind,
+        place,
+    });
     proptest::collection::vec(act, 1..40)
 }
 
@@ -90,7 +94,7 @@ impl World {
             shown.get("description").and_then(Value::as_str).unwrap_or("").chars().collect();
         let typed = char::from_u32(0x4e00 + self.count).unwrap();
         self.count += 1;
-        let at = act.place.index(text.len() + 1);
+        let at = (usize::from(act.place) * (text.len() + 1)) >> 16;
         text.splice(at..at, [typed, 'é']);
         self.typed.extend([typed, 'é']);
         let mut fields = json!({ "description": text.into_iter().collect::<String>() });
@@ -223,7 +227,7 @@ fn holds(acts: &[Act]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_interleaving_converges_and_keeps_all_words(acts in acts()) {
@@ -231,7 +235,16 @@ proptest! {
     }
 }
 
+/// A refused edit that is mended while a later one, made without it, has not been sent: what the
+/// later one put in is told of the text that it saw.
+#[test]
+fn a_mended_edit_does_not_move_what_was_written_without_it() {
+    let act = |kind, place| Act { phone: 1, kind, place };
+    let written = [act(6, 0), act(3, 0), act(3, 0), act(12, 0), act(6, 64_000)];
+    holds(&written).unwrap();
+}
+
 /// Few in each run; `PROPTEST_CASES` for a soak.
 fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(40)
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(24)
 }

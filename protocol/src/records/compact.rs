@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::document::{Actor, DELETED_AT, Document, Put, Signature, read_scalar};
-use super::intent::{Action, FieldEdit, RecordIntent, Step, TextEdit};
+use super::intent::{Action, FieldEdit, Over, RecordIntent, Step, TextEdit};
 use super::merge::{Circumstances, Taken, take_in};
 use super::schema::Form;
 use super::text;
@@ -199,8 +199,7 @@ fn follows(edit: &TextEdit, around: &Circumstances<'_>) -> bool {
     edit.over.iter().any(|over| around.accepted.contains(&over.op_id))
 }
 
-/// The step with the splices of texts that follow others moved from the text that the person saw
-/// to the text that this person's changes have made since.
+/// The step with texts that follow others told as changes of what this document began again with.
 fn with_texts_followed(
     existing: &Document,
     old: &Document,
@@ -213,24 +212,18 @@ fn with_texts_followed(
         fields.get(name).and_then(Value::as_str).unwrap_or("").to_string()
     };
     let seen = old.fields_at(&intent.heads);
-    let own = existing.last_by(around.signature.actor).map(|hash| Hash(hash.0));
-    let at: Vec<Hash> = heads.iter().copied().chain(own).collect();
-    let now = existing.fields_at(&at);
+    let begun = existing.fields_at(heads);
     let mut step = step.clone();
     for (name, edit) in &mut step.patch {
         let FieldEdit::Text(text) = edit else { continue };
-        if !follows(text, around) {
-            continue;
-        }
+        let accepted = text.over.iter().find(|over| around.accepted.contains(&over.op_id));
+        let Some(op_id) = accepted.map(|over| over.op_id) else { continue };
         let before = text.over.iter().try_fold(words(&seen, name), |words, over| {
             super::text::spliced(&words, &over.splices)
         });
-        let moved = before.and_then(|before| {
-            let between = super::text::difference(&words(&now, name), &before);
-            super::text::rebase([(between.as_slice(), false)], &text.splices)
-        });
-        if let Some(splices) = moved {
-            *text = TextEdit { splices, over: Vec::new() };
+        if let Some(before) = before {
+            let splices = super::text::difference(&words(&begun, name), &before);
+            text.over = vec![Over { op_id, splices }];
         }
     }
     step

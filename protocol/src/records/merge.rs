@@ -10,7 +10,7 @@ use super::intent::{Action, FieldEdit, Patch, RecordIntent, Step, TextEdit};
 use super::schema::{self, Collection, Form, Key, Unique};
 use super::text;
 use crate::wire::Rejection;
-use crate::{Millis, OpId, Role, Violation, code, limits};
+use crate::{Hash, Millis, OpId, Role, Violation, code, limits};
 
 /// What stands around an intent when it is judged.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +84,7 @@ pub fn take_in(
     };
     let before = if existing.is_some() { document.heads() } else { Vec::new() };
     let seen = document.known(&intent.heads);
-    let puts = puts(document, step, around)?;
+    let puts = puts(document, &intent.heads, step, around)?;
     let mut document = document.clone();
     document
         .put(id, &intent.heads, &around.signature, puts)
@@ -134,10 +134,11 @@ fn refusal(error: CannotPut) -> Rejection {
 /// What a step puts into the document, each value in its field's form.
 fn puts(
     document: &Document,
+    heads: &[Hash],
     step: &Step,
     around: &Circumstances<'_>,
 ) -> Result<Vec<Put>, Box<Rejection>> {
-    let mut puts = patched(document, &step.patch, step.action, around)?;
+    let mut puts = patched(document, heads, step, around)?;
     match step.action {
         // Whoever creates what was deleted, by its natural key, wants it to be there.
         Action::Create if document.deleted_at().is_some() => puts.push(Put::DeletedAt(None)),
@@ -162,11 +163,12 @@ fn puts(
 
 fn patched(
     document: &Document,
-    patch: &Patch,
-    action: Action,
+    heads: &[Hash],
+    step: &Step,
     around: &Circumstances<'_>,
 ) -> Result<Vec<Put>, Box<Rejection>> {
     let collection = document.collection();
+    let (patch, action) = (&step.patch, step.action);
     let mut puts = Vec::with_capacity(patch.len());
     let mut out: Vec<Violation> = Vec::new();
     for (name, edit) in patch {
@@ -176,19 +178,22 @@ fn patched(
             continue;
         };
         match (field.form, edit) {
-            (Form::Text(max), FieldEdit::Text(edit)) => match moved(edit, around) {
-                Some(splices) if splices.iter().all(|s| s.insert.chars().count() <= max) => {
-                    puts.push(Put::Text(field.name, splices));
+            (Form::Text(max), FieldEdit::Text(edit)) => {
+                match moved(document, name, heads, edit, around) {
+                    Some(splices) if splices.iter().all(|s| s.insert.chars().count() <= max) => {
+                        puts.push(Put::Text(field.name, splices));
+                    }
+                    Some(_) => {
+                        let message = format!("{name} may have at most {max} characters");
+                        out.push(Violation::new(name, code::TOO_LONG, message));
+                    }
+                    None => {
+                        let message =
+                            format!("{name} changes in places that overlap or do not ascend");
+                        out.push(Violation::new(name, code::OUT_OF_RANGE, message));
+                    }
                 }
-                Some(_) => {
-                    let message = format!("{name} may have at most {max} characters");
-                    out.push(Violation::new(name, code::TOO_LONG, message));
-                }
-                None => {
-                    let message = format!("{name} changes in places that overlap or do not ascend");
-                    out.push(Violation::new(name, code::OUT_OF_RANGE, message));
-                }
-            },
+            }
             (Form::Map(_), FieldEdit::Keys(keys)) => {
                 let whole = Value::Object(keys.clone());
                 match check_value(field, &whole, around.now) {
@@ -227,10 +232,50 @@ fn patched(
 }
 
 /// A text's splices where its earlier ones are those that were accepted.
-fn moved(edit: &TextEdit, around: &Circumstances<'_>) -> Option<Vec<super::Splice>> {
-    let over = edit.over.iter();
-    let over = over.map(|over| (over.splices.as_slice(), around.accepted.contains(&over.op_id)));
-    text::rebase(over, &edit.splices)
+/// The splices of an edit as they count in the text at the heads that the person saw and this
+/// device's last change, which is where they are done.
+///
+/// Mostly that is the text they saw without what of `over` was refused. It is not where a later
+/// edit of this device has overtaken this one, which had rested or waited: what that put in was
+/// never seen, and is passed over.
+fn moved(
+    document: &Document,
+    name: &str,
+    heads: &[Hash],
+    edit: &TextEdit,
+    around: &Circumstances<'_>,
+) -> Option<Vec<super::Splice>> {
+    let over: Vec<(&[super::Splice], bool)> = edit
+        .over
+        .iter()
+        .map(|over| (over.splices.as_slice(), around.accepted.contains(&over.op_id)))
+        .collect();
+    let splices = text::rebase(over.iter().copied(), &edit.splices)?;
+    let Some(own) = document.last_by(around.signature.actor) else { return Some(splices) };
+    if !heads.iter().all(|head| document.knows(head)) {
+        return Some(splices);
+    }
+    let at_heads = text_at(document, name, heads);
+    let at_own: Vec<Hash> = heads.iter().copied().chain([Hash(own.0)]).collect();
+    let there = text_at(document, name, &at_own);
+    let expected = over.iter().enumerate().filter(|(_, (_, accepted))| *accepted).try_fold(
+        at_heads.clone(),
+        |words, (index, (splices, _))| {
+            text::spliced(&words, &text::rebase(over[..index].iter().copied(), splices)?)
+        },
+    );
+    if expected.as_ref() == Some(&there) {
+        return Some(splices);
+    }
+    let seen = over.iter().try_fold(at_heads, |words, (splices, _)| text::spliced(&words, splices));
+    let Some(seen) = seen else { return Some(splices) };
+    let between = text::difference(&there, &seen);
+    text::rebase([(between.as_slice(), false)], &edit.splices)
+}
+
+fn text_at(document: &Document, name: &str, heads: &[Hash]) -> String {
+    let fields = document.fields_at(heads);
+    fields.get(name).and_then(Value::as_str).unwrap_or_default().to_string()
 }
 
 fn check_key(
