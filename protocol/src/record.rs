@@ -1,4 +1,4 @@
-//! Rows of the tenant's records as devices mirror them. (Editing them is a later protocol kind.)
+//! Vehicles and garages as screens read them. What travels of them is in [`crate::records`].
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
