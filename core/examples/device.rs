@@ -4,17 +4,30 @@
 //! device --dir a login --server http://127.0.0.1:8787 --token "$TOKEN"
 //! device --dir a sync
 //! device --dir a capture "Big Red" odometer --miles 54120 --fix 39.74,-104.99,12
+//! device --dir a record edit vehicles "Big Red" --set nickname="Big Blue"
 //! device --dir a pending
 //! ```
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+/// Prints a line. Whoever reads may have gone, as after `| head`: that is an error, no panic.
+macro_rules! say {
+    ($($said:tt)*) => {{
+        use std::io::Write as _;
+        writeln!(std::io::stdout(), $($said)*)?
+    }};
+}
+
 #[path = "device/args.rs"]
 mod args;
+#[path = "device/records.rs"]
+mod records;
 #[path = "device/show.rs"]
 mod show;
+#[path = "device/show_records.rs"]
+mod show_records;
 
 use std::fs;
-use std::io::BufRead as _;
+use std::io::{self, BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -33,11 +46,17 @@ type Failure = Box<dyn std::error::Error>;
 fn main() -> ExitCode {
     match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if nobody_reads(&*error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("device: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn nobody_reads(error: &(dyn std::error::Error + 'static)) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn now() -> Millis {
@@ -93,21 +112,22 @@ fn run(args: &Args) -> Result<(), Failure> {
             };
             show::timeline(&device.vehicles()?, &device.timeline(&query)?)
         }
-        Command::Pending => show::pending(&device.vehicles()?, &device.pending(now())?),
+        Command::Pending => show::pending(&device, &device.pending(now())?),
         Command::Sync { watch } => sync(args, device, *watch),
         Command::Export { file, everything } => {
             let scope = if *everything { ExportScope::Everything } else { ExportScope::Unsettled };
             let operations = device.export(scope, fs::File::create(file)?, now())?;
-            println!("{operations} operations written to {}", file.display());
+            say!("{operations} operations written to {}", file.display());
             Ok(())
         }
         Command::Verify => match device.verify()? {
             Ok(()) => {
-                println!("the chain is whole");
+                say!("the chain is whole");
                 Ok(())
             }
             Err(broken) => Err(format!("the chain is broken: {broken:?}").into()),
         },
+        Command::Records(command) => records::run(&mut device, command),
     }
 }
 
@@ -116,9 +136,22 @@ fn login(args: &Args, server: &str, token: &str) -> Result<(), Failure> {
     let identity = Claims::peek(token)?.identity();
     let device = open(args, Some(identity))?;
     fs::write(args.dir.join("server"), server)?;
-    fs::write(args.dir.join("token"), token)?;
-    println!("device {} of user {}", device.identity().device_id, identity.user_id);
+    write_secret(&args.dir.join("token"), token)?;
+    say!("device {} of user {}", device.identity().device_id, identity.user_id);
     Ok(())
+}
+
+/// Writes a file that only its owner can read, whatever it was before.
+fn write_secret(path: &Path, secret: &str) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)?.write_all(secret.as_bytes())
 }
 
 fn open(
@@ -163,7 +196,7 @@ fn salvage(args: &Args) -> Result<(), Failure> {
         }
     }
     fs::rename(&into, &journal)?;
-    println!(
+    say!(
         "{} operations recovered, {} altered, {} unreadable",
         salvaged.recovered,
         salvaged.altered.len(),
@@ -195,7 +228,7 @@ fn captured(result: Result<motomind_core::Captured, CaptureError>) -> Result<(),
     for warning in &captured.warnings {
         eprintln!("note: {}: {}", warning.field, warning.message);
     }
-    println!("{}", captured.op_id);
+    say!("{}", captured.op_id);
     Ok(())
 }
 
@@ -221,7 +254,7 @@ fn import(
     let options = fuelio::Options { currency, ..fuelio::Options::new(vehicle, zone) };
     let import = fuelio::read(&fs::read(file)?, &options)?;
     for note in import.report.refused.iter().chain(&import.report.skipped) {
-        println!("line {} ({}): {}", note.line, note.section, note.reason);
+        say!("line {} ({}): {}", note.line, note.section, note.reason);
     }
     let (mut new, mut known, mut refused) = (0, 0, 0);
     let mut confirm = std::io::stdin().lock().lines();
@@ -231,7 +264,7 @@ fn import(
             Ok(captured) => {
                 new += 1;
                 if step {
-                    println!("line {}: {}", draft.line, captured.op_id);
+                    say!("line {}: {}", draft.line, captured.op_id);
                     if confirm.next().is_none() {
                         break;
                     }
@@ -240,12 +273,12 @@ fn import(
             Err(error @ CaptureError::Store(_)) => return Err(error.into()),
             Err(error) => {
                 refused += 1;
-                println!("line {}: {error}", draft.line);
+                say!("line {}: {error}", draft.line);
             }
         }
     }
     let bad = refused + import.report.refused.len();
-    println!(
+    say!(
         "{new} events captured, {known} were there already, {bad} rows refused, {} skipped",
         import.report.skipped.len()
     );
@@ -268,7 +301,7 @@ fn sync(args: &Args, mut device: Device, watch: bool) -> Result<(), Failure> {
         let blocked = http
             .sync_forever(&device, now, token, std::future::pending, |end| {
                 if let Err(error) = show::sync_end(&device, end, now()) {
-                    println!("{error}");
+                    eprintln!("{error}");
                 }
             })
             .await?;

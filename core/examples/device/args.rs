@@ -50,7 +50,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         facts: Facts,
     },
-    /// Take a capture back.
+    /// Take a capture or an edit back that the server has not accepted.
     Discard {
         op: OpId,
         #[arg(long, default_value = "discarded")]
@@ -70,7 +70,7 @@ pub(crate) enum Command {
     },
     /// An event's whole story: who stated, corrected, retracted and restored it, and what counts.
     Family { event: EventId },
-    /// Offer a refused capture again as it is.
+    /// Offer a refused capture or edit again as it is.
     Retry { op: OpId },
     /// Import a Fuelio CSV export.
     ImportFuelio {
@@ -121,6 +121,8 @@ pub(crate) enum Command {
     /// Read what can be read of a damaged journal into a new one and use that from now on; the
     /// damaged file stays beside it.
     Salvage,
+    #[command(flatten)]
+    Records(super::records::Command),
 }
 
 /// What a capture says.

@@ -6,23 +6,26 @@ use motomind_core::http::SyncEnd;
 use motomind_core::protocol::{Event, Millis, VehicleId};
 use motomind_core::{Device, Family, PendingItem, Status, TimelinePage, VehicleEntry};
 
-type Shown = Result<(), Box<dyn std::error::Error>>;
+use super::show_records;
+
+pub(crate) type Shown = Result<(), Box<dyn std::error::Error>>;
 
 /// Prints rows in columns as wide as their widest cell.
-fn table(head: &[&str], rows: &[Vec<String>]) {
+pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> Shown {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.chain([head[column].chars().count()]).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let line = |cells: &[String]| {
+    let line = |cells: &[String]| -> Shown {
         let padded: Vec<String> =
             cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        println!("{}", padded.join("  ").trim_end());
+        say!("{}", padded.join("  ").trim_end());
+        Ok(())
     };
-    line(&head.iter().map(ToString::to_string).collect::<Vec<_>>());
-    line(&widths.iter().map(|width| "─".repeat(*width)).collect::<Vec<_>>());
-    rows.iter().for_each(|row| line(row));
+    line(&head.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    line(&widths.iter().map(|width| "─".repeat(*width)).collect::<Vec<_>>())?;
+    rows.iter().try_for_each(|row| line(row))
 }
 
 fn thousands(number: i64) -> String {
@@ -58,8 +61,7 @@ pub(crate) fn vehicles(vehicles: &[VehicleEntry]) -> Shown {
         ]
     };
     let rows: Vec<_> = vehicles.iter().map(row).collect();
-    table(&["vehicle", "model", "plate", "miles", "", "id"], &rows);
-    Ok(())
+    table(&["vehicle", "model", "plate", "miles", "", "id"], &rows)
 }
 
 pub(crate) fn timeline(vehicles: &[VehicleEntry], page: &TimelinePage) -> Shown {
@@ -83,9 +85,9 @@ pub(crate) fn timeline(vehicles: &[VehicleEntry], page: &TimelinePage) -> Shown 
             mark.to_owned(),
         ]);
     }
-    table(&["day", "vehicle", "type", "miles", "cost", "what", "where", "state", ""], &rows);
+    table(&["day", "vehicle", "type", "miles", "cost", "what", "where", "state", ""], &rows)?;
     if page.next.is_some() {
-        println!("… older ones follow; give a larger --limit");
+        say!("… older ones follow; give a larger --limit");
     }
     Ok(())
 }
@@ -113,11 +115,10 @@ pub(crate) fn family(family: &Family) -> Shown {
         ]);
     }
     let head = ["event", "type", "miles", "cost", "what", "said", "by", "why", "state", ""];
-    table(&head, &rows);
-    Ok(())
+    table(&head, &rows)
 }
 
-fn instant(at: Millis) -> String {
+pub(crate) fn instant(at: Millis) -> String {
     let at = chrono::DateTime::from_timestamp_millis(at).unwrap_or_default();
     at.format("%Y-%m-%d %H:%M:%SZ").to_string()
 }
@@ -145,7 +146,12 @@ fn what(event: &Event) -> String {
     };
     let parts = [Some(fact), event.vendor.clone(), event.notes.clone()];
     let parts: Vec<String> = parts.into_iter().flatten().filter(|text| !text.is_empty()).collect();
-    let text = parts.join(" · ").replace('\n', " ");
+    short(&parts.join(" · "))
+}
+
+/// The beginning of a text, on one line.
+pub(crate) fn short(text: &str) -> String {
+    let text = text.replace('\n', " ");
     let short: String = text.chars().take(44).collect();
     if short.len() < text.len() { format!("{short}…") } else { short }
 }
@@ -157,31 +163,44 @@ fn place(event: &Event) -> String {
     })
 }
 
-pub(crate) fn pending(vehicles: &[VehicleEntry], items: &[PendingItem]) -> Shown {
+pub(crate) fn pending(device: &Device, items: &[PendingItem]) -> Shown {
     if items.is_empty() {
-        println!("nothing is pending: the server has it all");
+        say!("nothing is pending: the server has it all");
         return Ok(());
     }
+    let vehicles = device.vehicles()?;
     let row = |item: &PendingItem| {
-        let event = item.event.as_ref();
+        let (about, said) = match (&item.event, &item.change) {
+            (Some(event), _) => (name(&vehicles, event.vehicle_id), stated(event)),
+            (None, Some(intent)) => {
+                let id = intent.record_id.to_string();
+                let label = show_records::label(device, &intent.collection, &id);
+                let about = format!("{} {label}", intent.collection);
+                (about, show_records::change(device, intent))
+            }
+            (None, None) => (String::new(), String::new()),
+        };
         vec![
             item.op_id.to_string(),
             item.state.as_str().to_owned(),
-            event.map(|event| name(vehicles, event.vehicle_id)).unwrap_or_default(),
-            event.map(|event| event.kind.clone()).unwrap_or_default(),
-            optional(event.and_then(|event| event.miles)),
+            about,
+            said,
             format!("{} s", item.age_ms / 1000),
             format!("{} B", item.bytes),
             item.reason.as_ref().map(|r| format!("{}: {}", r.code, r.message)).unwrap_or_default(),
         ]
     };
     let rows: Vec<_> = items.iter().map(row).collect();
-    table(&["operation", "state", "vehicle", "type", "miles", "age", "size", "reason"], &rows);
-    Ok(())
+    table(&["operation", "state", "about", "what", "age", "size", "reason"], &rows)
+}
+
+fn stated(event: &Event) -> String {
+    let miles = event.miles.map(|miles| format!(" {} mi", thousands(miles))).unwrap_or_default();
+    format!("{}{miles}", event.kind)
 }
 
 pub(crate) fn status(status: &Status) -> Shown {
-    println!("{}", serde_json::to_string_pretty(status)?);
+    say!("{}", serde_json::to_string_pretty(status)?);
     Ok(())
 }
 
@@ -190,9 +209,12 @@ pub(crate) fn sync_end(device: &Mutex<Device>, end: &SyncEnd, now: Millis) -> Sh
     let status = device.status(now)?;
     match end {
         SyncEnd::CaughtUp => {
-            println!(
+            say!(
                 "in sync at {} of {}; {} unsent, {} refused",
-                status.seq, status.head, status.unsent, status.refused
+                status.seq,
+                status.head,
+                status.unsent,
+                status.refused
             );
             Ok(())
         }
