@@ -146,13 +146,13 @@ fn what(event: &Event) -> String {
     };
     let parts = [Some(fact), event.vendor.clone(), event.notes.clone()];
     let parts: Vec<String> = parts.into_iter().flatten().filter(|text| !text.is_empty()).collect();
-    short(&parts.join(" · "))
+    short(&parts.join(" · "), 44)
 }
 
-/// The beginning of a text, on one line.
-pub(crate) fn short(text: &str) -> String {
+/// The beginning of a text, so many characters on one line.
+pub(crate) fn short(text: &str, chars: usize) -> String {
     let text = text.replace('\n', " ");
-    let short: String = text.chars().take(44).collect();
+    let short: String = text.chars().take(chars).collect();
     if short.len() < text.len() { format!("{short}…") } else { short }
 }
 

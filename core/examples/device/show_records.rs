@@ -33,7 +33,7 @@ fn value(device: &Device, collection: &str, field: &str, value: &Value) -> Strin
 
 fn fields(device: &Device, collection: &str, fields: &Map<String, Value>) -> String {
     let pair = |(name, said): (&String, &Value)| {
-        format!("{name}={}", short(&value(device, collection, name, said)))
+        format!("{name}={}", short(&value(device, collection, name, said), 44))
     };
     fields.iter().map(pair).collect::<Vec<_>>().join(", ")
 }
@@ -65,7 +65,7 @@ pub(crate) fn records(device: &Device, collection: &str, entries: &[RecordEntry]
     let row = |entry: &RecordEntry| {
         let mut rest = entry.fields.clone();
         rest.retain(|_, value| value.as_str() != Some(&entry.label));
-        let said: String = fields(device, collection, &rest).chars().take(72).collect();
+        let said = short(&fields(device, collection, &rest), 72);
         vec![entry.label.clone(), said, marks(entry.marks, entry.deleted_at), entry.id.to_string()]
     };
     table(&[collection, "", "", "id"], &entries.iter().map(row).collect::<Vec<_>>())
@@ -161,12 +161,12 @@ pub(crate) fn change(device: &Device, intent: &RecordIntent) -> String {
     let mut parts = vec![verb.to_owned()];
     parts.extend(patch.iter().map(|(name, edit)| match edit {
         FieldEdit::Set(said) => {
-            format!("{name}={}", short(&value(device, &intent.collection, name, said)))
+            format!("{name}={}", short(&value(device, &intent.collection, name, said), 44))
         }
         FieldEdit::Keys(keys) => format!("{name}.{}", fields(device, "", keys)),
         FieldEdit::Text(text) => {
             let typed: Vec<_> = text.splices.iter().map(|splice| splice.insert.as_str()).collect();
-            format!("{name}: …{}…", short(&typed.join("…")))
+            format!("{name}: …{}…", short(&typed.join("…"), 44))
         }
     }));
     parts
