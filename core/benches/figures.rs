@@ -8,6 +8,11 @@
 //! medians of single operations are compared.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[path = "figures/bare.rs"]
+mod bare;
+#[path = "figures/records.rs"]
+mod records;
+
 use std::fs::File;
 use std::hint::black_box;
 use std::os::unix::fs::FileExt as _;
@@ -40,6 +45,9 @@ fn main() {
     }
     if run("open") {
         open();
+    }
+    if run("records") {
+        records::records();
     }
 }
 
@@ -255,39 +263,11 @@ fn apply() {
         tx.commit().unwrap();
     }
     let ours = start.elapsed();
-    let bare = bare_inserts(&conn, dir.path());
+    let (_, bare) = bare::inserts(&conn, dir.path());
     let rate = |time: Duration| EVENTS as f64 / time.as_secs_f64();
     println!("apply pulled pages                 {:8.0} events/s", rate(ours));
     println!("bare inserts of the same rows      {:8.0} events/s", rate(bare));
     println!("apply / bare                       {:8.2}", rate(ours) / rate(bare));
-}
-
-fn bare_inserts(source: &Connection, dir: &Path) -> Duration {
-    const COLUMNS: &str = "event_id, vehicle_id, type, occurred_at, at, date, miles, seq, state, \
-         own, hidden, generation, data";
-    let bare = Connection::open(dir.join("bare.db")).unwrap();
-    bare.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL").unwrap();
-    mirror::create(&bare).unwrap();
-    let rows: Vec<Vec<rusqlite::types::Value>> = source
-        .prepare(&format!("SELECT {COLUMNS} FROM events ORDER BY seq"))
-        .unwrap()
-        .query_map([], |row| (0..13).map(|column| row.get(column)).collect())
-        .unwrap()
-        .collect::<Result<_, _>>()
-        .unwrap();
-    let slots = vec!["?"; 13].join(", ");
-    let start = Instant::now();
-    for page in rows.chunks(1_000) {
-        let tx = bare.unchecked_transaction().unwrap();
-        let sql = format!("INSERT INTO events ({COLUMNS}) VALUES ({slots})");
-        let mut insert = tx.prepare_cached(&sql).unwrap();
-        for row in page {
-            insert.execute(rusqlite::params_from_iter(row)).unwrap();
-        }
-        drop(insert);
-        tx.commit().unwrap();
-    }
-    start.elapsed()
 }
 
 /// Opening a device with 20,000 captures that the server does not have.

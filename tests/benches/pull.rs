@@ -6,6 +6,9 @@
 //! ```
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[path = "../../core/benches/figures/bare.rs"]
+mod bare;
+
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -13,7 +16,7 @@ use std::time::{Duration, Instant};
 use jsonwebtoken::{EncodingKey, Header};
 use motomind_core::http::{Http, SyncEnd};
 use motomind_core::protocol::{AppMetadata, Claims, Role};
-use motomind_core::{Device, OpenOptions, mirror};
+use motomind_core::{Device, OpenOptions};
 use motomind_server::{serve, settings::Settings};
 use motomind_tests::postgres::{Database, Durability, Postgres, role};
 use rusqlite::Connection;
@@ -38,7 +41,10 @@ async fn main() {
     for _ in 0..ROUNDS {
         let dir = TempDir::new().unwrap();
         pulls.push(pull(&server.url(), tenant, dir.path()).await);
-        inserts.push(bare_inserts(dir.path()));
+        let pulled = Connection::open(dir.path().join("mirror.db")).unwrap();
+        let (rows, took) = bare::inserts(&pulled, dir.path());
+        assert_eq!(rows, EVENTS);
+        inserts.push(took);
     }
     server.stop().await;
     let rate = |times: &mut Vec<Duration>| {
@@ -102,35 +108,4 @@ async fn pull(url: &str, tenant: Uuid, dir: &Path) -> Duration {
     let took = start.elapsed();
     assert!(device.lock().unwrap().status(now()).unwrap().seq as usize >= EVENTS);
     took
-}
-
-/// The rows that the pull has just made, inserted again by prepared statements.
-fn bare_inserts(dir: &Path) -> Duration {
-    const COLUMNS: &str = "event_id, vehicle_id, type, occurred_at, at, date, miles, seq, state, \
-         own, hidden, generation, data";
-    let source = Connection::open(dir.join("mirror.db")).unwrap();
-    let rows: Vec<Vec<rusqlite::types::Value>> = source
-        .prepare(&format!("SELECT {COLUMNS} FROM events ORDER BY seq"))
-        .unwrap()
-        .query_map([], |row| (0..13).map(|column| row.get(column)).collect())
-        .unwrap()
-        .collect::<Result<_, _>>()
-        .unwrap();
-    assert_eq!(rows.len(), EVENTS);
-    let bare = Connection::open(dir.join("bare.db")).unwrap();
-    bare.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL").unwrap();
-    mirror::create(&bare).unwrap();
-    let slots = vec!["?"; 13].join(", ");
-    let start = Instant::now();
-    for page in rows.chunks(1_000) {
-        let tx = bare.unchecked_transaction().unwrap();
-        let sql = format!("INSERT INTO events ({COLUMNS}) VALUES ({slots})");
-        let mut insert = tx.prepare_cached(&sql).unwrap();
-        for row in page {
-            insert.execute(rusqlite::params_from_iter(row)).unwrap();
-        }
-        drop(insert);
-        tx.commit().unwrap();
-    }
-    start.elapsed()
 }
