@@ -231,7 +231,6 @@ fn patched(
     if out.is_empty() { Ok(puts) } else { Err(Box::new(out.into())) }
 }
 
-/// A text's splices where its earlier ones are those that were accepted.
 /// The splices of an edit as they count in the text at the heads that the person saw and this
 /// device's last change, which is where they are done.
 ///
