@@ -62,6 +62,8 @@ pub struct Edit {
     pub discard: bool,
     /// Who did it; `None` for another SQL client.
     pub user: Option<UserId>,
+    /// Its place in the order in which people did things.
+    pub made: u32,
 }
 
 /// What people did to records.
@@ -78,6 +80,7 @@ pub struct Editors {
     /// Records that a phone said to be the same: the refused one, the existing one.
     joined: Vec<(usize, Key, Key)>,
     unique: u32,
+    made: u32,
 }
 
 impl Edit {
@@ -92,6 +95,7 @@ impl Edit {
             replaces: None,
             discard: false,
             user: None,
+            made: 0,
         }
     }
 }
@@ -116,9 +120,20 @@ impl Editors {
         let mut twins = twins.filter(|other| other.key == edit.key);
         edit.saw.contains(value)
             || twins.any(|twin| {
-                let set = twin.sets.get(&value.0).is_some_and(|set| set.to_string() == value.1);
-                set || twin.saw.contains(value)
+                let set = twin.sets.get(&value.0).map(Value::to_string);
+                set.as_ref() == Some(&value.1) || twin.saw.contains(value)
             })
+    }
+
+    /// Whether an edit is an amendment of one that the same person had followed up with a later
+    /// one. Where both set a field, the amendment leaves it as the later one set it.
+    #[must_use]
+    pub fn was_overtaken_by(&self, edit: &Edit, later: &Edit) -> bool {
+        let mut first = edit;
+        while let Some(before) = first.replaces.and_then(|op| self.edit(op)) {
+            first = before;
+        }
+        later.user == edit.user && first.made < later.made && later.made < edit.made
     }
 
     /// What took an edit's place.
@@ -145,8 +160,8 @@ impl Editors {
     /// An operation that followed from saying that two records are the same: it takes the place of
     /// one that spoke of the refused record, or fills what the existing one lacked.
     pub fn follow(&mut self, phone: usize, op: OpId, operation: &Operation, key: Key) -> bool {
-        let joined = self.joined.iter().filter(|(of, ..)| *of == phone);
-        let Some((_, from, to)) = joined.last().copied() else {
+        let mut joined = self.joined.iter().filter(|(of, ..)| *of == phone);
+        let Some((_, from, to)) = joined.next_back().copied() else {
             return false;
         };
         let old = operation.supersedes.first().and_then(|old| Some((*old, self.edit(*old)?)));
@@ -173,7 +188,8 @@ impl Editors {
             }
             None => return false,
         };
-        self.edits.insert(op, edit);
+        let made = self.order();
+        self.edits.insert(op, Edit { made, ..edit });
         true
     }
 
@@ -194,6 +210,11 @@ impl Editors {
     pub fn doubts(&self, phone: usize) -> bool {
         self.doubtful.iter().any(|(of, _)| *of == phone)
             || self.joined.iter().any(|(of, ..)| *of == phone)
+    }
+
+    fn order(&mut self) -> u32 {
+        self.made += 1;
+        self.made
     }
 
     fn number(&mut self) -> u32 {
@@ -613,6 +634,7 @@ impl World {
         call: impl FnOnce(&mut motomind_core::Device, i64) -> Result<Edited, CaptureError>,
     ) -> Checked<bool> {
         edit.user = Some(self.phones[index].identity.user_id);
+        edit.made = self.editors.order();
         let clock = self.phones[index].clock(self.now);
         let Some(device) = self.phones[index].device.as_mut() else {
             return Ok(false);
