@@ -192,6 +192,26 @@ fn a_refused_edit_parks_and_the_others_stand() {
 }
 
 #[test]
+fn an_amendment_leaves_a_field_as_a_later_edit_set_it() {
+    let mut server = Server::new();
+    let (mut a, mut b) = (Phone::new(2), Phone::new(3));
+    let van = a.device.create("vehicles", map(json!({ "nickname": "Van" })), NOW).unwrap().record;
+    b.device.create("vehicles", map(json!({ "nickname": "Car", "vin": VIN })), NOW).unwrap();
+    sync(&mut b.device, &mut server, NOW);
+    sync(&mut a.device, &mut server, NOW);
+    let first = map(json!({ "vin": VIN, "trim": "LX", "make": "Fort" }));
+    let refused = a.device.edit(&van, first, NOW).unwrap().op_id.unwrap();
+    sync(&mut a.device, &mut server, NOW);
+    a.device.edit(&van, map(json!({ "make": "Ford" })), NOW).unwrap();
+    a.device.amend_edit(refused, map(json!({ "vin": null })), NOW).unwrap();
+    let wanted = map(json!({ "nickname": "Van", "trim": "LX", "make": "Ford" }));
+    assert_eq!(a.fields(&van), wanted);
+    sync(&mut a.device, &mut server, NOW);
+    assert_eq!((a.fields(&van), server.documents[&van].fields()), (wanted.clone(), wanted));
+    assert!(server.documents[&van].conflicts().is_empty());
+}
+
+#[test]
 fn a_refused_edit_is_given_up_or_offered_again() {
     let mut server = Server::new();
     let mut a = Phone::new(2);

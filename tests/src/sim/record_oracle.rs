@@ -220,7 +220,10 @@ impl World {
                 let mended = edit.action == Action::Create && edit.replaces.is_some();
                 let follows = (mended || self.restores > 0) && later.user == edit.user;
                 let touches = later.sets.contains_key(field)
-                    && (follows || self.editors.had_seen(later, &wanted));
+                    && (follows
+                        || self.editors.was_overtaken_by(edit, later)
+                        || self.editors.had_seen(later, &wanted)
+                        || self.had_seen_before(other, later, &wanted));
                 other != op && later.key == edit.key && (touches || later.replaces == Some(op))
             };
             let by_sql = |later: &Edit| {
@@ -237,6 +240,23 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Whether whoever made an edit had seen a value when they did something to the record before.
+    /// A phone that builds its mirror anew shows a record as it once was; what it has seen of it
+    /// by its own changes counts as seen nevertheless.
+    fn had_seen_before(&self, op: OpId, edit: &Edit, value: &(String, String)) -> bool {
+        let place = |op: OpId| match self.server.tenant.fate(op) {
+            Some(Fate::Accepted(seq)) => Some(*seq),
+            _ => None,
+        };
+        let Some(at) = place(op) else { return false };
+        self.editors.edits().any(|(other, earlier)| {
+            let own = earlier.user.is_some() && earlier.user == edit.user;
+            own && earlier.key == edit.key
+                && earlier.saw.contains(value)
+                && place(other).is_some_and(|before| before < at)
+        })
     }
 
     fn check_characters(&self, op: OpId, edit: &Edit, fields: &Map<String, Value>) -> Checked {
