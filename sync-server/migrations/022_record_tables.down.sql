@@ -1,3 +1,4 @@
+-- Record tables are furnished by hand again, and nobody but their owner edits profiles.
 SET LOCAL ROLE motomind_system;
 DROP FUNCTION restore_record(regclass, uuid);
 DROP FUNCTION delete_record(regclass, uuid);

@@ -1,3 +1,4 @@
+-- Takes the reminders away, with their documents and queue entries.
 DROP VIEW active_reminders;
 DROP TABLE reminders;
 SET LOCAL ROLE motomind_system;

@@ -1,3 +1,4 @@
+-- Takes the preferences away, with their documents and queue entries.
 DROP VIEW active_user_maintenance_preferences;
 DROP TABLE user_maintenance_preferences;
 SET LOCAL ROLE motomind_system;

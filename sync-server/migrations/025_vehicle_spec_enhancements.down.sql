@@ -1,3 +1,4 @@
+-- Takes the specifications away, with their documents and queue entries.
 DROP VIEW active_vehicle_spec_enhancements;
 DROP TABLE vehicle_spec_enhancements;
 SET LOCAL ROLE motomind_system;

@@ -1,3 +1,4 @@
+-- Takes the images' captions and types away, with their documents and queue entries.
 DROP VIEW active_vehicle_images;
 DROP TABLE vehicle_images;
 SET LOCAL ROLE motomind_system;

@@ -1,3 +1,4 @@
+-- Takes the threads away, with their documents and queue entries.
 DROP VIEW active_conversation_threads;
 DROP TABLE conversation_threads;
 SET LOCAL ROLE motomind_system;

@@ -141,7 +141,7 @@ async fn dev_serves_and_the_operators_commands_work_beside_it() {
     };
     assert_eq!(ask("/readyz").await.unwrap().status(), 200);
     let page: serde_json::Value = ask("/v1/sync/pull").await.unwrap().json().await.unwrap();
-    assert_eq!(page["head"], 0);
+    assert_eq!(page["head"], 1, "the profile of the user that was just added");
 
     let status = dev.says(&["migrate", "status"]);
     assert!(status.contains("000_baseline") && !status.contains("missing"), "{status}");
