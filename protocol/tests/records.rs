@@ -231,6 +231,27 @@ fn words_for_a_text_that_is_not_there_as_it_was_seen_are_kept() {
 }
 
 #[test]
+fn a_long_text_is_rewritten_beside_others_words() {
+    let long = "x".repeat(900);
+    let before = reminder(&long);
+    let write =
+        json!({ "description": { "text": { "splices": [{ "at": 900, "insert": "tail" }] } } });
+    let one = edited(&before, &before.heads(), device(1), write);
+    let rewrite = json!({
+        "description": { "text": { "splices": [{ "at": 0, "delete": 900, "insert": "new" }] } },
+        "priority": { "set": "low" },
+    });
+    let two = edited(&one, &before.heads(), device(2), rewrite.clone());
+    assert_eq!(shown(&two, "description"), "newtail");
+    assert_eq!(shown(&two, "priority"), "low");
+    let alone = edited(&before, &before.heads(), device(2), rewrite);
+    assert_eq!(shown(&alone, "description"), "new");
+    let collection = records::find("reminders").unwrap();
+    let copy = Document::of_changes(collection, CAR, &two.changes_since(&[])).unwrap();
+    assert_eq!(copy.fields(), two.fields());
+}
+
+#[test]
 fn two_people_who_make_a_natural_record_make_one() {
     let collection = records::find("user_maintenance_preferences").unwrap();
     let fields = json!({

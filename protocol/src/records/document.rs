@@ -96,6 +96,21 @@ pub(super) enum Put {
     DeletedAt(Option<Millis>),
 }
 
+impl Put {
+    /// Whether a text loses so much that it is quicker to make a document of what was seen and
+    /// change that: Automerge looks for each character from the beginning when it changes a
+    /// document at heads that are not its last.
+    fn takes_out_much(&self) -> bool {
+        const MUCH: usize = 64;
+        match self {
+            Self::Text(_, splices) => {
+                splices.iter().map(|splice| splice.delete).sum::<usize>() > MUCH
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Why a change could not be made.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CannotPut {
@@ -375,19 +390,31 @@ impl Document {
         at.extend(own.into_iter().chain(self.births()));
         at.sort_unstable();
         at.dedup();
-        let tx = self.automerge.transaction_at(PatchLog::inactive(), &at);
-        let mut tx = tx.map_err(|_| CannotPut::Mismatch)?;
-        for put in puts {
-            let put = if all_known { put } else { placed(&tx, put) };
-            if let Err(error) = put_one(&mut tx, put) {
-                tx.rollback();
-                return Err(error);
+        let puts: Vec<Put> = match all_known {
+            true => puts,
+            false => {
+                let tx = self.automerge.transaction_at(PatchLog::inactive(), &at);
+                let tx = tx.map_err(|_| CannotPut::Mismatch)?;
+                puts.into_iter().map(|put| placed(&tx, put)).collect()
             }
+        };
+        if self.automerge.get_heads().iter().all(|head| at.contains(head)) {
+            return commit(self.automerge.transaction(), puts, signature);
         }
-        let mut options = CommitOptions::default().with_time(signature.at);
-        options.message = signature.user.map(|user| user.to_string());
-        tx.commit_with(options);
-        Ok(())
+        let (long, short): (Vec<Put>, Vec<Put>) = puts.into_iter().partition(Put::takes_out_much);
+        if !long.is_empty() {
+            let mut seen = self.automerge.fork_at(&at)?;
+            seen.set_actor(signature.actor.id());
+            commit(seen.transaction(), long, signature)?;
+            let change = seen.get_last_local_change();
+            at.extend(change.iter().map(Change::hash));
+            self.automerge.apply_changes(change)?;
+        }
+        if short.is_empty() {
+            return Ok(());
+        }
+        let tx = self.automerge.transaction_at(PatchLog::inactive(), &at);
+        commit(tx.map_err(|_| CannotPut::Mismatch)?, short, signature)
     }
 
     /// Adds a change that says nothing but who made it.
@@ -437,6 +464,20 @@ fn read_change(bytes: &[u8]) -> Result<Change, BadDocument> {
         return Err(BadDocument::Unreadable("not a plain change".into()));
     }
     Change::try_from(bytes).map_err(|error| BadDocument::Unreadable(error.to_string()))
+}
+
+/// Makes a change of these, or none.
+fn commit(mut tx: Transaction<'_>, puts: Vec<Put>, signature: &Signature) -> Result<(), CannotPut> {
+    for put in puts {
+        if let Err(error) = put_one(&mut tx, put) {
+            tx.rollback();
+            return Err(error);
+        }
+    }
+    let mut options = CommitOptions::default().with_time(signature.at);
+    options.message = signature.user.map(|user| user.to_string());
+    tx.commit_with(options);
+    Ok(())
 }
 
 fn put_one(tx: &mut Transaction<'_>, put: Put) -> Result<(), CannotPut> {
