@@ -476,6 +476,40 @@ fn a_restored_server_gets_every_edit_again() {
     }
 }
 
+/// What is amended between the server's return from a backup and the new mirror says again what
+/// the server has lost, though the old mirror holds it.
+#[test]
+fn an_amendment_says_again_what_a_restored_server_has_lost() {
+    let mut server = Server::new();
+    let mut a = Phone::new(2);
+    let start = json!({ "title": "Oil", "status": "active", "description": "drain" });
+    let oil = a.device.create("reminders", map(start), NOW).unwrap().record;
+    sync(&mut a.device, &mut server, NOW);
+    let backup = server.clone();
+    let edit = map(json!({ "description": "drain, fill", "due_miles": 90_000 }));
+    let op = a.device.edit(&oil, edit, NOW).unwrap().op_id.unwrap();
+    sync(&mut a.device, &mut server, NOW);
+    server.restored(backup);
+    a.device.on_poke(NOW);
+    let Step::Send(requests) = a.device.next_step(NOW).unwrap() else { panic!() };
+    for request in requests.iter().filter(|request| request.method == "GET") {
+        let reply = server.answer(request, NOW);
+        assert_eq!(reply.status, 409);
+        a.device.on_reply(request.id, &reply, NOW).unwrap();
+    }
+    a.device.amend_edit(op, map(json!({ "priority": "high" })), NOW).unwrap();
+    let wanted = json!({
+        "title": "Oil", "status": "active", "description": "drain, fill", "due_miles": 90_000,
+        "priority": "high",
+    });
+    assert_eq!(a.fields(&oil), map(wanted.clone()));
+    for _ in 0..3 {
+        sync(&mut a.device, &mut server, NOW);
+    }
+    assert_eq!(a.fields(&oil), map(wanted.clone()));
+    assert_eq!(server.documents[&oil].fields(), map(wanted));
+}
+
 /// A log that still knows our cursor lacks what it had promised.
 #[test]
 fn an_edit_that_the_log_has_lost_is_offered_again() {

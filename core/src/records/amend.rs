@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use motomind_protocol::records::{Action, Instead, Patch, RecordIntent, Step};
-use motomind_protocol::{OpId, OpState, Violation, code};
+use motomind_protocol::{OpId, OpState, Operation, Violation, code};
 use serde_json::{Map, Value};
 
 use super::edit::{Edited, find, intent, with_fields};
@@ -72,6 +72,10 @@ impl Device {
             (name.clone(), motomind_protocol::records::FieldEdit::Set(value.clone()))
         }));
         let mut intent = intent(&replay, Step { action, patch, reassign_to: None });
+        let warnings = self.try_out(&replay, &without, &intent, clock)?;
+        if old.chain.iter().any(|op| replay.holds(*op)) {
+            say_again(&mut intent.step.patch, &old.stored.operation()?);
+        }
         let said_at_last = with(&replay, &old.chain, op_id).fields();
         let wanted = with_fields(replay.collection, &said_at_last, fields);
         for may_be in self.may_have_arrived(&old)? {
@@ -80,7 +84,6 @@ impl Device {
             let step = Step { action: Action::Edit, patch, reassign_to: None };
             intent.instead.push(Instead { op_id: may_be, step });
         }
-        let warnings = self.try_out(&replay, &without, &intent, clock)?;
         let draft = self.draft_in_place(intent, &old, clock)?;
         let new = draft.op_id;
         self.seal_all(vec![draft])?;
@@ -203,6 +206,16 @@ impl Device {
             may_be.extend(stored.filter(Stored::may_have_arrived).map(|_| *op));
         }
         Ok(may_be)
+    }
+}
+
+/// Adds what an operation said to what takes its place. The copy of the document holds it, and yet
+/// it is unsettled: the server was restored and has lost it, and the copy is of before that. So
+/// the copy does not tell what is missing there.
+fn say_again(patch: &mut Patch, old: &Operation) {
+    let said = old.intent().map(|intent| intent.step.patch.clone()).unwrap_or_default();
+    for (name, edit) in said {
+        patch.entry(name).or_insert(edit);
     }
 }
 

@@ -171,11 +171,16 @@ impl Editors {
                 Edit { key, replaces: Some(old), discard, ..edit.clone() }
             }
             None if key == to => {
-                let creation = self.edits.values().find(|edit| edit.key == from);
+                let of_it = self.edits.values().filter(|edit| edit.key == from);
                 let mut filled = Edit::of(key, Action::Edit, Seen::new());
-                filled.sets = creation.map(|edit| edit.sets.clone()).unwrap_or_default();
                 let patch = operation.intent().map(|intent| &intent.step.patch);
-                filled.sets.retain(|name, _| patch.is_some_and(|p| p.contains_key(name)));
+                // Of what the creation set and what edits of it set later, the one that is filled in.
+                let said = |name: &str, value: &Value| {
+                    let edit = patch.and_then(|patch| patch.get(name));
+                    matches!(edit, Some(records::FieldEdit::Set(set)) if set == value)
+                };
+                let sets = of_it.flat_map(|edit| edit.sets.clone());
+                filled.sets = sets.filter(|(name, value)| said(name, value)).collect();
                 filled
             }
             // A record whose id follows from its vehicle is made anew; the old one is taken back.
