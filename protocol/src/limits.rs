@@ -104,6 +104,12 @@ pub const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
 /// A document over this is begun again without its history, if that takes less than half, bytes.
 pub const DOCUMENT_COMPACT_BYTES: usize = 64 * 1024;
 
+/// Automerge operations in a document; a character put in or taken out is one.
+pub const DOCUMENT_OPERATIONS_MAX: u64 = 1 << 18;
+
+/// A document with more operations than this is begun again, if that takes less than half.
+pub const DOCUMENT_COMPACT_OPERATIONS: u64 = 1 << 15;
+
 /// One change of a document, bytes.
 pub const CHANGE_BYTES_MAX: usize = 128 * 1024;
 

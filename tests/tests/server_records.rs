@@ -121,6 +121,14 @@ async fn one_bad_change_never_stops_the_others() {
         intent("vehicles", first, step(Action::Edit, set(json!({"trim": "L2"}))), &elsewhere);
     let operation = device.intended(lost);
     batch.push(device.sealed(&operation));
+    for odd in
+        [json!({"due_date": "tomorrow"}), json!({"due_miles": 1e12}), json!({"vehicle_id": "x"})]
+    {
+        // Claimed as one: the database is not asked about what its columns cannot hold.
+        let mut fields = json!({"title": "Oil", "status": "active"});
+        fields.as_object_mut().unwrap().extend(odd.as_object().cloned().unwrap());
+        batch.push(device.create("reminders", new_id(), fields));
+    }
     batch.push(device.seal(damage(second, 1)));
 
     let outcomes = device.outcomes(batch).await;
@@ -156,6 +164,9 @@ async fn one_bad_change_never_stops_the_others() {
             ("id_mismatch", Some("record_id")),
             ("id_mismatch", Some("record_id")),
             ("accepted", None),
+            ("bad_format", Some("due_date")),
+            ("wrong_type", Some("due_miles")),
+            ("bad_format", Some("vehicle_id")),
             ("accepted", None),
         ]
     );
@@ -167,7 +178,7 @@ async fn one_bad_change_never_stops_the_others() {
     let theirs = "SELECT count(*) FROM vehicles WHERE year IS NOT NULL";
     assert_eq!(count_as_tenant(&client, stranger, theirs).await, 0);
     let kept = "SELECT count(*) FROM rejected_operations";
-    assert_eq!(count_as_tenant(&client, tenant, kept).await, 19, "quarantined, to be looked at");
+    assert_eq!(count_as_tenant(&client, tenant, kept).await, 22, "quarantined, to be looked at");
     server.stop().await;
 }
 

@@ -9,7 +9,7 @@
 use std::io::Read as _;
 
 /// Operations, changes or actors in one chunk. A character of a text is one operation.
-pub(super) const ROWS_MAX: u64 = 1 << 18;
+pub(super) const ROWS_MAX: u64 = crate::limits::DOCUMENT_OPERATIONS_MAX;
 
 /// Bytes of a column once it is inflated.
 const COLUMN_BYTES_MAX: u64 = 8 * 1024 * 1024;

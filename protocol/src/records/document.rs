@@ -225,6 +225,13 @@ impl Document {
         self.automerge.save()
     }
 
+    /// How many operations its history has: at most [`limits::DOCUMENT_OPERATIONS_MAX`] can be
+    /// loaded again.
+    #[must_use]
+    pub fn operations(&self) -> u64 {
+        self.automerge.stats().num_ops
+    }
+
     /// Its collection.
     #[must_use]
     pub fn collection(&self) -> &'static Collection {

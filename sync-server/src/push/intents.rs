@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use deadpool_postgres::Transaction;
 use motomind_protocol::records::{
-    self, Action, Claim, Collection, FieldEdit, Over, RecordIntent, Step, claims, normalised,
+    self, Action, Claim, Collection, FieldEdit, Over, RecordIntent, Step, check_value, claims,
+    normalised,
 };
 use motomind_protocol::{TenantId, VehicleId};
 use serde_json::{Map, Value};
@@ -103,7 +104,11 @@ pub(super) fn likely_claims<'a>(
         for step in steps(intent) {
             for (name, edit) in &step.patch {
                 if let (Some(field), FieldEdit::Set(value)) = (key.collection.field(name), edit) {
-                    draft.insert(name.clone(), normalised(field.form, value.clone()));
+                    let value = normalised(field.form, value.clone());
+                    // What no column can hold is refused by its rule, not by the database.
+                    if value.is_null() || check_value(field, &value, shelf.now).is_ok() {
+                        draft.insert(name.clone(), value);
+                    }
                 }
             }
             let touches = |claim: &Claim| {

@@ -235,7 +235,10 @@ impl<'a> Sitting<'a> {
         }
         let grown: usize = taken.changes.iter().map(Vec::len).sum();
         let bytes = self.shelf.record(key).map_or(0, |record| record.bytes);
-        if bytes + grown > limits::DOCUMENT_BYTES_MAX {
+        let operations = taken.document.operations();
+        if bytes + grown > limits::DOCUMENT_BYTES_MAX
+            || operations > limits::DOCUMENT_OPERATIONS_MAX
+        {
             let message = "the record's history has no room for it; make another record";
             return Err(Box::new(Rejection::new(code::TOO_LARGE, message)));
         }

@@ -42,7 +42,7 @@ pub(crate) struct Shelf {
     /// The life of the tenant's log: the server's name in documents.
     pub(crate) epoch: Uuid,
     /// Server clock, UTC ms.
-    pub(super) now: Millis,
+    pub(crate) now: Millis,
     /// What records there are.
     pub(crate) collections: &'static [Collection],
     pub(super) records: HashMap<Key, Record>,

@@ -132,12 +132,15 @@ impl Shelf {
 
 /// The document without its history, and saved, where that is worth it.
 fn shortened(document: &Document, id: Uuid, bytes: usize) -> Option<(Document, Vec<u8>)> {
-    if bytes <= limits::DOCUMENT_COMPACT_BYTES {
+    let operations = document.operations();
+    let is_small = operations <= limits::DOCUMENT_COMPACT_OPERATIONS;
+    if bytes <= limits::DOCUMENT_COMPACT_BYTES && is_small {
         return None;
     }
     let short = compacted(document, id)?;
     let saved = short.save();
-    (saved.len() < bytes / 2).then_some((short, saved))
+    let is_worth_it = saved.len() < bytes / 2 || short.operations() < operations / 2;
+    is_worth_it.then_some((short, saved))
 }
 
 /// Two who make the same record, or claim the same, at once: the second one looks again.
