@@ -15,7 +15,7 @@ const SEEDS_DEFAULT: u64 = 2_000;
 const THREADS: u64 = 2;
 
 /// What must have happened somewhere in this many seeds, or the simulation has gone soft.
-const SEEDS_FOR_EVERYTHING: u64 = 1_500;
+const SEEDS_FOR_EVERYTHING: u64 = 500;
 const HAPPENS: &[&str] = &[
     "absorbed",
     "accepted",
