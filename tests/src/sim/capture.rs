@@ -131,6 +131,7 @@ impl World {
         capture.op_id = Some(op);
         capture.vehicle_id = fact.vehicle;
         capture.payload.insert("confirmed_jump".into(), json!(true));
+        let set_aside = remembered(&capture, How::New).set_aside;
         let clock = self.phones[index].clock(self.now);
         let result = self.call(index, &capture, How::New, clock);
         self.note(|| format!("{index} uses {op} again: {:?}", result.as_ref().err()));
@@ -139,7 +140,7 @@ impl World {
             result => {
                 let first = self.ledger.first(op);
                 self.ledger.contested.insert(first);
-                self.ledger.reused.insert(op);
+                self.ledger.reuse(op, set_aside);
                 self.told(index, op, result)
             }
         }

@@ -48,6 +48,14 @@ impl Ledger {
         self.facts.insert(op, fact);
     }
 
+    /// Another capture has the id of one that is remembered, and may be set aside.
+    pub fn reuse(&mut self, op: OpId, set_aside: bool) {
+        self.reused.insert(op);
+        if let Some(fact) = self.facts.get_mut(&op) {
+            fact.set_aside |= set_aside;
+        }
+    }
+
     /// The person was told that nothing was stored.
     pub fn forget(&mut self, op: OpId) {
         if let Some(fact) = self.facts.remove(&op)

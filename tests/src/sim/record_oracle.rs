@@ -30,12 +30,19 @@ impl World {
             let Some(edit) = self.editors.edit(item.op_id) else {
                 continue;
             };
-            // A phone from a backup may know from the log that it has done this long ago.
-            let arrived = self.accepted.contains_key(&item.op_id);
-            if arrived || self.depends_on_refused(index, edit)? {
+            if self.depends_on_refused(index, edit)? {
                 continue;
             }
+            // A phone from a backup may know from the log that it has done this long ago, and that
+            // someone has chosen otherwise since. Until it does, it shows this over earlier edits.
+            let arrived = self.accepted.contains_key(&item.op_id);
             for (field, value) in &edit.sets {
+                let set = (field.clone(), value.to_string());
+                if arrived {
+                    let earlier = wanted.get_mut(&(edit.key, field.as_str()));
+                    earlier.into_iter().for_each(|of| of.1.extend([set.clone()]));
+                    continue;
+                }
                 // While a mirror is built anew, what had arrived before an amendment comes back
                 // later; and an amended edit counts after those that followed it, a creation first.
                 let amended = edit.replaces.is_some();
@@ -44,7 +51,7 @@ impl World {
                     of.1.clear();
                 }
                 of.0 = item.op_id;
-                of.1.insert((field.clone(), value.to_string()));
+                of.1.insert(set);
                 if amended {
                     of.1.insert((field.clone(), "any".into()));
                 }
