@@ -1,6 +1,7 @@
 //! What a caller hands in to be captured, and what comes back.
 
 use chrono::NaiveDate;
+use motomind_protocol::position::Decision;
 use motomind_protocol::{
     Event, EventId, Fix, FixAbsence, Millis, OpId, UserId, VehicleId, Warning,
 };
@@ -49,6 +50,12 @@ pub struct Capture {
     /// Why there is no fix.
     #[serde(default)]
     pub fix_absent: Option<FixAbsence>,
+    /// The position in the photo that is captured with it; the device reads it from the photo.
+    #[serde(default)]
+    pub photo_fix: Option<Fix>,
+    /// Which of the two positions counts; the device decides where there are photos.
+    #[serde(default)]
+    pub position: Option<Decision>,
     /// The capture session.
     #[serde(default)]
     pub session_id: Option<Uuid>,
@@ -124,6 +131,8 @@ impl Capture {
             payload: self.payload,
             fix: self.fix,
             fix_absent: self.fix_absent,
+            photo_fix: self.photo_fix,
+            position: self.position,
             session_id: self.session_id,
             corrects: self.corrects,
             reason: self.reason,
@@ -151,6 +160,8 @@ impl From<Event> for Capture {
             payload: event.payload,
             fix: event.fix,
             fix_absent: event.fix_absent,
+            photo_fix: event.photo_fix,
+            position: event.position,
             session_id: event.session_id,
             corrects: event.corrects,
             reason: event.reason,

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::effective::Act;
+use crate::position::Decision;
 use crate::{EventId, Fix, FixAbsence, Millis, UserId, VehicleId, Violation, code, registry};
 
 /// One captured fact. Zero is a value and distinct from absent in every field.
@@ -48,6 +49,12 @@ pub struct Event {
     /// Why there is no fix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fix_absent: Option<FixAbsence>,
+    /// The position in the photo that was captured with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub photo_fix: Option<Fix>,
+    /// Which of the two positions counts and why, as decided at capture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Decision>,
     /// The capture session it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<Uuid>,
@@ -88,6 +95,8 @@ impl Event {
             payload: Map::new(),
             fix: None,
             fix_absent: None,
+            photo_fix: None,
+            position: None,
             session_id: None,
             corrects: None,
             reason: None,
@@ -156,7 +165,9 @@ fn diagnose(value: &Value, whole_error: &str) -> Vec<Violation> {
         probe.insert(key.clone(), field.clone());
         if let Err(error) = Event::deserialize(Value::Object(probe)) {
             match field {
-                Value::Object(fix) if key == "fix" => diagnose_fix(fix, &mut violations),
+                Value::Object(fix) if key == "fix" || key == "photo_fix" => {
+                    diagnose_fix(key, fix, &mut violations);
+                }
                 _ => violations.push(Violation::new(key, code::WRONG_TYPE, error.to_string())),
             }
         }
@@ -167,20 +178,20 @@ fn diagnose(value: &Value, whole_error: &str) -> Vec<Violation> {
     violations
 }
 
-fn diagnose_fix(given: &Map<String, Value>, violations: &mut Vec<Violation>) {
+fn diagnose_fix(name: &str, given: &Map<String, Value>, violations: &mut Vec<Violation>) {
     let whole = serde_json::to_value(Fix::at(0.0, 0.0, crate::FixSource::Manual));
     let Ok(Value::Object(whole)) = whole else {
         return;
     };
     for key in whole.keys().filter(|key| !given.contains_key(*key)) {
-        let message = format!("fix.{key} is required");
-        violations.push(Violation::new(format!("fix.{key}"), code::MISSING, message));
+        let message = format!("{name}.{key} is required");
+        violations.push(Violation::new(format!("{name}.{key}"), code::MISSING, message));
     }
     for (key, field) in given {
         let mut probe = whole.clone();
         probe.insert(key.clone(), field.clone());
         if let Err(error) = Fix::deserialize(Value::Object(probe)) {
-            let path = format!("fix.{key}");
+            let path = format!("{name}.{key}");
             violations.push(Violation::new(path, code::WRONG_TYPE, error.to_string()));
         }
     }

@@ -134,15 +134,16 @@ impl Fix {
         }
     }
 
-    pub(crate) fn violations(&self, out: &mut Vec<Violation>) {
+    /// What is wrong with it, under the name of the field that holds it.
+    pub(crate) fn violations(&self, name: &str, out: &mut Vec<Violation>) {
         let mut range = |field: &str, value: Option<f64>, min: f64, max: f64| {
             let Some(value) = value else { return };
             if !value.is_finite() {
                 let message = format!("{field} must be a finite number");
-                out.push(Violation::new(format!("fix.{field}"), code::NOT_FINITE, message));
+                out.push(Violation::new(format!("{name}.{field}"), code::NOT_FINITE, message));
             } else if !(min..=max).contains(&value) {
                 let message = format!("{field} must be between {min} and {max}, got {value}");
-                out.push(Violation::new(format!("fix.{field}"), code::OUT_OF_RANGE, message));
+                out.push(Violation::new(format!("{name}.{field}"), code::OUT_OF_RANGE, message));
             }
         };
         range("latitude", Some(self.latitude), -90.0, 90.0);

@@ -52,6 +52,7 @@ pub mod limits;
 pub mod odometer;
 mod operation;
 pub mod photo;
+pub mod place;
 pub mod position;
 mod record;
 pub mod records;
@@ -71,7 +72,8 @@ pub use operation::{
     BadHash, Body, ChainBreak, ClockEvidence, Hash, OpState, Operation, SealError, SealedOperation,
     verify_chain,
 };
-pub use photo::PhotoMime;
+pub use photo::{Attachment, PhotoFacts, PhotoMime};
+pub use place::{LocationCorrection, Place};
 pub use record::{Day, EventRecord, Flag, Garage, Vehicle};
 pub use validate::{Surroundings, is_clock_ahead, probable_duplicate, validate, warnings};
 pub use violation::{Violation, Warning, code};

@@ -40,6 +40,12 @@ pub const UPLOAD_CHUNK_BYTES: usize = 256 * 1024;
 /// `Upload-Metadata` of one upload, bytes.
 pub const UPLOAD_METADATA_BYTES_MAX: usize = 4 * 1024;
 
+/// Runs of sequences in a [`crate::wire::LifeInCustody`].
+pub const CUSTODY_RUNS_MAX: usize = 1_000;
+
+/// Photos named in a [`crate::wire::MissingPhotos`].
+pub const CUSTODY_PHOTOS_MAX: usize = 1_000;
+
 /// Length of a cursor as text.
 pub const CURSOR_CHARS_MAX: usize = 256;
 

@@ -16,9 +16,11 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::flow::Session;
+use crate::records::RecordIntent;
 use crate::{
-    DeviceId, Event, EventId, Incarnation, Millis, OpId, TenantId, UserId, Violation, code, limits,
-    records::RecordIntent,
+    Attachment, DeviceId, Event, EventId, Incarnation, LocationCorrection, Millis, OpId, TenantId,
+    UserId, VehicleId, Violation, code, limits,
 };
 
 /// A SHA-256, as 64 lower-case hexadecimal digits on the wire.
@@ -145,6 +147,12 @@ pub enum Body {
     Event(Box<Event>),
     /// A change of a record.
     Record(Box<RecordIntent>),
+    /// What is said of a photo on an event.
+    Photo(Box<Attachment>),
+    /// A person says where an event happened.
+    LocationCorrection(Box<LocationCorrection>),
+    /// A capture session that is over.
+    Session(Box<Session>),
     /// A kind that a newer peer writes; kept and refused as `unsupported`.
     #[serde(untagged)]
     Other(Value),
@@ -194,7 +202,7 @@ impl Operation {
     pub fn event(&self) -> Option<&Event> {
         match &self.body {
             Body::Event(event) => Some(event),
-            Body::Record(_) | Body::Other(_) => None,
+            _ => None,
         }
     }
 
@@ -203,7 +211,19 @@ impl Operation {
     pub fn intent(&self) -> Option<&RecordIntent> {
         match &self.body {
             Body::Record(intent) => Some(intent),
-            Body::Event(_) | Body::Other(_) => None,
+            _ => None,
+        }
+    }
+
+    /// The vehicle whose timeline it is about; none for a record.
+    #[must_use]
+    pub fn vehicle(&self) -> Option<VehicleId> {
+        match &self.body {
+            Body::Event(event) => Some(event.vehicle_id),
+            Body::Photo(said) => Some(said.vehicle_id),
+            Body::LocationCorrection(said) => Some(said.vehicle_id),
+            Body::Session(session) => Some(session.vehicle_id),
+            Body::Record(_) | Body::Other(_) => None,
         }
     }
 
@@ -211,8 +231,13 @@ impl Operation {
     /// depending: what is superseded and unknown is closed for ever.
     #[must_use]
     pub fn parent(&self) -> Option<EventId> {
-        let corrects = self.event()?.corrects?;
-        (!self.supersedes.contains(&OpId::from(corrects))).then_some(corrects)
+        let named = match &self.body {
+            Body::Event(event) => event.corrects?,
+            Body::Photo(said) => said.event_id,
+            Body::LocationCorrection(said) => said.event_id,
+            Body::Record(_) | Body::Session(_) | Body::Other(_) => return None,
+        };
+        (!self.supersedes.contains(&OpId::from(named))).then_some(named)
     }
 }
 
@@ -243,33 +268,42 @@ impl SealedOperation {
         if operation.device_seq == 0 {
             return one("device_seq", code::OUT_OF_RANGE, "device_seq counts from 1".into());
         }
+        let lane = operation.vehicle().map(|vehicle| vehicle.0);
         match operation.body {
-            // An event that does not fit the envelope falls through to `Other`; say what is wrong.
-            Body::Other(ref value) => match value.get("event").map(Event::from_value) {
-                Some(Err(violations)) => Err(violations),
-                Some(Ok(_)) => {
-                    one("body", code::MALFORMED, "a body is of one kind and has one key".into())
-                }
-                None => match value.get("record").map(RecordIntent::deserialize) {
-                    Some(Err(error)) => one("record", code::MALFORMED, error.to_string()),
-                    Some(Ok(_)) => {
-                        one("body", code::MALFORMED, "a body is of one kind and has one key".into())
-                    }
-                    None => Ok(operation),
-                },
-            },
+            Body::Other(ref value) => unreadable(value).map_or(Ok(operation), Err),
             Body::Event(ref event) if event.id != EventId::from(operation.op_id) => {
                 one("id", code::ID_MISMATCH, "an event's id is its operation's id".into())
-            }
-            Body::Event(ref event) if event.vehicle_id.0 != operation.lane => {
-                one("lane", code::ID_MISMATCH, "an event's lane is its vehicle".into())
             }
             Body::Record(ref intent) if intent.record_id != operation.lane => {
                 one("lane", code::ID_MISMATCH, "the lane of a record's change is the record".into())
             }
-            Body::Event(_) | Body::Record(_) => Ok(operation),
+            _ if lane.is_some_and(|lane| lane != operation.lane) => {
+                one("lane", code::ID_MISMATCH, "the lane is the vehicle that it is about".into())
+            }
+            _ => Ok(operation),
         }
     }
+}
+
+/// What is wrong with a body of a kind that this build knows, or of several. A kind that only a
+/// newer peer knows is read as it is.
+fn unreadable(body: &Value) -> Option<Vec<Violation>> {
+    let kinds = ["event", "record", "photo", "location_correction", "session"];
+    let kind = kinds.into_iter().find(|kind| body.get(*kind).is_some())?;
+    let given = &body[kind];
+    let malformed = |what: Option<serde_json::Error>| {
+        what.map(|error| vec![Violation::new(kind, code::MALFORMED, error.to_string())])
+    };
+    let violations = match kind {
+        "event" => Event::from_value(given).err(),
+        "record" => malformed(RecordIntent::deserialize(given).err()),
+        "photo" => malformed(Attachment::deserialize(given).err()),
+        "location_correction" => malformed(LocationCorrection::deserialize(given).err()),
+        _ => malformed(Session::deserialize(given).err()),
+    };
+    Some(violations.unwrap_or_else(|| {
+        vec![Violation::new("body", code::MALFORMED, "a body is of one kind and has one key")]
+    }))
 }
 
 /// Where a device's chain breaks.

@@ -14,7 +14,7 @@ mod attachment;
 mod mime;
 mod time;
 
-pub use attachment::{Attachment, in_order, primary, validate_attachments};
+pub use attachment::{Attached, Attachment, attached, validate_attachments};
 pub use mime::{MAGIC_BYTES, NotAPhoto, PhotoMime};
 pub use time::{BadPhotoTime, PhotoTime, parse_offset};
 
@@ -289,11 +289,7 @@ pub fn validate(facts: &PhotoFacts) -> Result<(), Vec<Violation>> {
         line(field, text.as_deref(), LINE_CHARS_MAX, &mut out);
     }
     if let Some(position) = &facts.position {
-        let first = out.len();
-        position.violations(&mut out);
-        for violation in &mut out[first..] {
-            violation.field = violation.field.replacen("fix.", "position.", 1);
-        }
+        position.violations("position", &mut out);
     }
     capture(&facts.capture, &mut out);
     let fix = facts.position.iter().flat_map(|fix| &fix.extra);

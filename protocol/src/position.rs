@@ -77,6 +77,9 @@ pub enum Chosen {
     Exif,
     /// Both say the same; the device's counts.
     Both,
+    /// A source that a newer peer knows.
+    #[serde(other)]
+    Unknown,
 }
 
 /// How far a position can be trusted.
@@ -91,6 +94,9 @@ pub enum Confidence {
     Low,
     /// No position.
     None,
+    /// A word that a newer peer knows.
+    #[serde(other)]
+    Unknown,
 }
 
 /// The rules, in the order in which they are tried (DOMAIN "Location · Deciding the position").
@@ -111,6 +117,9 @@ pub enum Rule {
     OldReceipt,
     /// None of the others.
     Otherwise,
+    /// A rule that a newer peer knows.
+    #[serde(other)]
+    Unknown,
 }
 
 /// Chooses between the sources of a position; first rule wins. A fix that is unusable as a position
@@ -130,7 +139,7 @@ pub fn decide(sources: &Sources<'_>) -> Decision {
         let alternate = match chosen {
             Chosen::Gps => exif.map(|_| Chosen::Exif),
             Chosen::Exif => gps.map(|_| Chosen::Gps),
-            Chosen::Both => None,
+            Chosen::Both | Chosen::Unknown => None,
         };
         let ask = rule == Rule::Conflict;
         let chosen = Some(chosen);

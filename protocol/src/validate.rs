@@ -88,7 +88,10 @@ fn envelope(event: &Event, out: &mut Vec<Violation>) {
         }
     }
     if let Some(fix) = &event.fix {
-        fix.violations(out);
+        fix.violations("fix", out);
+    }
+    if let Some(fix) = &event.photo_fix {
+        fix.violations("photo_fix", out);
     }
 }
 

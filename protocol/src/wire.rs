@@ -6,9 +6,10 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::flow::Session;
 use crate::{
-    EventId, EventRecord, Flag, Hash, Incarnation, Millis, Neighbour, OpId, SealedOperation,
-    Violation,
+    Attachment, DeviceId, EventId, EventRecord, Flag, Hash, Incarnation, LocationCorrection,
+    Millis, Neighbour, OpId, PhotoMime, SealedOperation, UserId, Violation,
 };
 
 /// `POST /v1/sync/push`.
@@ -211,6 +212,10 @@ impl<'de> Deserialize<'de> for Change {
         let what = match entry.kind.as_str() {
             "event" => ChangeKind::Event(data(entry.data)?),
             "record" => ChangeKind::Record(data(entry.data)?),
+            "photo" => ChangeKind::Photo(data(entry.data)?),
+            "photo_stored" => ChangeKind::PhotoStored(data(entry.data)?),
+            "location_correction" => ChangeKind::LocationCorrection(data(entry.data)?),
+            "session" => ChangeKind::Session(data(entry.data)?),
             "closed" => {
                 let Closed { op_id, by } = data(entry.data)?;
                 ChangeKind::Closed { op_id, by }
@@ -233,6 +238,14 @@ pub enum ChangeKind {
     Event(Box<EventRecord>),
     /// A record changed.
     Record(Box<RecordChange>),
+    /// Something was said of a photo on an event.
+    Photo(Box<Stated<Attachment>>),
+    /// The bytes of a photo, or of its preview, have come and are verified.
+    PhotoStored(PhotoStored),
+    /// Someone said where an event happened.
+    LocationCorrection(Box<Stated<LocationCorrection>>),
+    /// A capture session is over.
+    Session(Box<Stated<Session>>),
     /// An operation's id was closed for ever before it arrived.
     Closed {
         /// The closed id.
@@ -243,6 +256,91 @@ pub enum ChangeKind {
     /// A kind that a newer server writes.
     #[serde(untagged)]
     Other(Map<String, Value>),
+}
+
+/// A fact beside events, as the server keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stated<T> {
+    /// The operation that states it; the row's own id where another SQL client wrote it.
+    pub id: Uuid,
+    /// What it states.
+    pub said: T,
+    /// The event that it is about, as resolved: an amendment may have taken the place of the one
+    /// that was named. Absent for a session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<EventId>,
+    /// Server clock, UTC ms.
+    pub received_at: Millis,
+    /// The operation; absent for what another SQL client wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub op_id: Option<OpId>,
+    /// The device that said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_id: Option<DeviceId>,
+    /// Who said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<UserId>,
+    /// Keys of a newer peer, kept.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// Bytes that are on the server, verified by their hash, for every device of the tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhotoStored {
+    /// The photo: SHA-256 of the original's bytes.
+    pub photo: Hash,
+    /// SHA-256 of the preview's bytes, where it is the preview that came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Hash>,
+    /// What came, bytes.
+    pub bytes: u64,
+    /// What came.
+    pub mime: PhotoMime,
+}
+
+/// `GET /v1/devices/me/custody`: what the server holds of a device's journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Custody {
+    /// [`crate::limits::PROTOCOL_VERSION`].
+    pub protocol: u16,
+    /// Each life of the journal of which it holds something, oldest operation first.
+    pub lives: Vec<LifeInCustody>,
+    /// Photos that the device's operations name and whose originals are not here.
+    pub missing_photos: MissingPhotos,
+    /// Server clock, UTC ms.
+    pub server_time_ms: Millis,
+}
+
+/// What the server holds of one life of a journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LifeInCustody {
+    /// The life.
+    pub incarnation: Incarnation,
+    /// Every operation from 1 up to this one is here; 0 where the first is not. An operation that
+    /// another one replaced before it was ever sent never comes, and ends this count.
+    pub high_water: u64,
+    /// Hash of the operation at [`LifeInCustody::high_water`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<Hash>,
+    /// How many operations are here.
+    pub count: u64,
+    /// Sealed texts of them, bytes.
+    pub bytes: u64,
+    /// What is here, as runs of sequences from first to last, ascending; the first
+    /// [`crate::limits::CUSTODY_RUNS_MAX`].
+    pub held: Vec<(u64, u64)>,
+}
+
+/// Photos that have not come.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingPhotos {
+    /// How many.
+    pub count: u64,
+    /// Their originals together, as far as the facts say, bytes.
+    pub bytes: u64,
+    /// The first [`crate::limits::CUSTODY_PHOTOS_MAX`] of them.
+    pub photos: Vec<Hash>,
 }
 
 /// Changes of one record's document.

@@ -164,7 +164,9 @@ fn unknown_keys_survive_wherever_facts_rest() {
 
 #[test]
 fn unknown_keys_of_messages_are_passed_over() {
-    for name in ["push_request", "push_response", "pull_response", "poke", "problem", "claims"] {
+    for name in
+        ["push_request", "push_response", "pull_response", "poke", "problem", "claims", "custody"]
+    {
         let newer = golden(name).replacen('{', "{\"from_the_future\":{\"a\":1},", 1);
         let example = examples().into_iter().find(|example| example.name == name).unwrap();
         // The check compares with the Rust value, which has no such key.

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use motomind_protocol::photo::*;
-use motomind_protocol::{EventId, Fix, FixSource, Hash, code};
+use motomind_protocol::{EventId, Fix, FixSource, Hash, VehicleId, code};
 use proptest::prelude::*;
 use serde_json::json;
 use uuid::Uuid;
@@ -165,15 +165,25 @@ fn the_bytes_decide_what_a_photo_is() {
 #[test]
 fn attachments_have_an_order_and_one_that_stands_for_the_event() {
     let event = EventId(Uuid::from_u128(1));
-    let one = |bytes: &[u8], sequence| Attachment::new(event, Hash::of(bytes), sequence);
+    let vehicle = VehicleId(Uuid::from_u128(2));
+    let one = |bytes: &[u8], sequence| Attachment::new(vehicle, event, Hash::of(bytes), sequence);
     let mut photos = vec![one(b"c", 3), one(b"a", 1), one(b"b", 1)];
     assert_eq!(validate_attachments(&photos), Ok(()));
-    in_order(&mut photos);
-    assert!(photos.is_sorted_by_key(|photo| (photo.sequence, photo.photo)));
-    assert_eq!(primary(&photos), Some(&photos[0]));
+    let shown = |photos: &[Attachment]| -> Vec<(Hash, bool)> {
+        let numbered = photos.iter().enumerate().map(|(at, said)| (Some(at as u64), said));
+        attached(numbered).iter().map(|one| (one.said.photo, one.is_primary)).collect()
+    };
+    let (mut first, mut second) = (Hash::of(b"a"), Hash::of(b"b"));
+    if second < first {
+        std::mem::swap(&mut first, &mut second);
+    }
+    let c = Hash::of(b"c");
+    assert_eq!(shown(&photos), [(first, true), (second, false), (c, false)]);
+    photos[0].is_primary = true;
+    assert_eq!(shown(&photos), [(first, false), (second, false), (c, true)]);
+    assert_eq!(shown(&[]), []);
+    photos[0].is_primary = false;
     photos[2].is_primary = true;
-    assert_eq!(primary(&photos), Some(&photos[2]));
-    assert_eq!(primary(&[]), None);
     photos[1].is_primary = true;
     photos.push(one(b"a", 0));
     photos[3].step_id = Some(String::new());
@@ -186,6 +196,34 @@ fn attachments_have_an_order_and_one_that_stands_for_the_event() {
         ("photos[3].photo", code::DUPLICATE),
     ];
     assert_eq!(found, expected);
+}
+
+#[test]
+fn the_newest_statement_of_a_photo_counts_and_its_first_facts_stay() {
+    let (vehicle, event) = (VehicleId(Uuid::from_u128(2)), EventId(Uuid::from_u128(1)));
+    let said = |caption: &str| {
+        let mut said = Attachment::new(vehicle, event, photo().sha256, 1);
+        said.caption = Some(caption.into());
+        said
+    };
+    let mut first = said("before");
+    first.facts = Some(Box::new(photo()));
+    let (again, mut gone) = (said("after"), said("gone"));
+    gone.removed = true;
+    let own = said("mine");
+    let shown = attached([(Some(9), &again), (Some(2), &first)]);
+    assert_eq!(shown[0].said, &again);
+    assert_eq!(shown[0].facts, first.facts.as_deref());
+    assert_eq!(attached([(Some(9), &gone), (Some(2), &first)]), []);
+    // An own statement that the server has not numbered yet comes after all that it has.
+    let shown = attached([(None, &own), (Some(9), &gone), (Some(2), &first)]);
+    assert_eq!(shown[0].said, &own);
+    first.photo = Hash::of(b"another photo");
+    let violations = first.validate().unwrap_err();
+    assert_eq!(
+        (violations[0].field.as_str(), &*violations[0].code),
+        ("facts.sha256", code::ID_MISMATCH)
+    );
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! A session as a value: what happens to it makes the next one. Time is given, never asked for.
 
 use super::*;
-use crate::Violation;
+use crate::limits::{ATTACHMENTS_MAX, NESTING_MAX, TYPE_CHARS_MAX};
 use crate::photo::step_id;
+use crate::validate::nests_deeper;
+use crate::{Violation, code};
 
 /// One person photographing for one event. Its photos survive a crash with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -158,6 +160,38 @@ impl Session {
         let begun = Self::begin(id, old.vehicle_id, old.flow, old.path, now);
         let (current_step, resumes) = (abandoned_at_step, Some(old.id));
         Ok(Self { current_step, photos: old.photos, resumes, ..begun })
+    }
+
+    /// Checks what can be judged from the session alone, once it is over.
+    ///
+    /// # Errors
+    /// Every [`Violation`], not only the first.
+    pub fn validate(&self) -> Result<(), Vec<Violation>> {
+        let mut out = Vec::new();
+        if self.is_active() {
+            let message = "a session is told once it is over";
+            out.push(Violation::new("standing", code::OUT_OF_RANGE, message));
+        }
+        if self.flow.is_empty() || self.flow.chars().count() > TYPE_CHARS_MAX {
+            let message = format!("flow must have 1 to {TYPE_CHARS_MAX} characters");
+            out.push(Violation::new("flow", code::TOO_LONG, message));
+        }
+        if self.photos.len() > ATTACHMENTS_MAX {
+            let message = format!("a session may have at most {ATTACHMENTS_MAX} photos");
+            out.push(Violation::new("photos", code::TOO_LONG, message));
+        }
+        step_id("current_step", self.current_step.as_deref(), &mut out);
+        for photo in self.photos.iter().take(ATTACHMENTS_MAX) {
+            step_id("photos.step_id", photo.step_id.as_deref(), &mut out);
+        }
+        let photos = self.photos.iter().flat_map(|photo| &photo.extra);
+        for (key, value) in self.extra.iter().chain(photos) {
+            if nests_deeper(value, NESTING_MAX) {
+                let message = format!("{key} may nest at most {NESTING_MAX} lists and objects");
+                out.push(Violation::new(key.clone(), code::TOO_DEEP, message));
+            }
+        }
+        if out.is_empty() { Ok(()) } else { Err(out) }
     }
 
     /// Whether the person is at it, as far as this value knows; see [`Session::seen_at`].

@@ -1,16 +1,23 @@
 //! Which photos belong to an event, in what order, and which one stands for it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{line, step_id};
-use crate::limits::{ATTACHMENTS_MAX, NESTING_MAX, SEQUENCE_MAX, TEXT_CHARS_MAX};
+use super::{PhotoFacts, line, step_id};
+use crate::limits::{ATTACHMENTS_MAX, NESTING_MAX, REASON_CHARS_MAX, SEQUENCE_MAX, TEXT_CHARS_MAX};
 use crate::validate::nests_deeper;
-use crate::{EventId, Hash, Violation, code};
+use crate::{EventId, Hash, VehicleId, Violation, code};
 
-/// A photo on an event. Deleting the one never deletes the other.
+/// What is said of a photo on an event: that it is there, as which one, or that it is removed.
+///
+/// Statements are facts and all kept; of each photo of an event the newest counts ([`attached`]).
+/// Deleting the one never deletes the other.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attachment {
+    /// The event's vehicle.
+    pub vehicle_id: VehicleId,
     /// The event.
     pub event_id: EventId,
     /// SHA-256 of the photo's original bytes.
@@ -26,6 +33,16 @@ pub struct Attachment {
     /// The person's own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caption: Option<String>,
+    /// What the photo says about itself. The first statement about a photo has them; the first
+    /// ones that came count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<Box<PhotoFacts>>,
+    /// The photo is taken off the event. Its bytes stay.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub removed: bool,
+    /// Why, in the person's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Keys of a newer peer, kept.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -34,14 +51,18 @@ pub struct Attachment {
 impl Attachment {
     /// A photo at a place among the event's photos.
     #[must_use]
-    pub fn new(event_id: EventId, photo: Hash, sequence: i64) -> Self {
+    pub fn new(vehicle_id: VehicleId, event_id: EventId, photo: Hash, sequence: i64) -> Self {
         Self {
+            vehicle_id,
             event_id,
             photo,
             sequence,
             step_id: None,
             is_primary: false,
             caption: None,
+            facts: None,
+            removed: false,
+            reason: None,
             extra: Map::new(),
         }
     }
@@ -58,6 +79,17 @@ impl Attachment {
         }
         step_id("step_id", self.step_id.as_deref(), &mut out);
         line("caption", self.caption.as_deref(), TEXT_CHARS_MAX, &mut out);
+        line("reason", self.reason.as_deref(), REASON_CHARS_MAX, &mut out);
+        if let Some(facts) = &self.facts {
+            if facts.sha256 != self.photo {
+                let message = "the facts are of another photo";
+                out.push(Violation::new("facts.sha256", code::ID_MISMATCH, message));
+            }
+            for violation in super::validate(facts).err().unwrap_or_default() {
+                let field = format!("facts.{}", violation.field);
+                out.push(Violation { field, ..violation });
+            }
+        }
         for (key, value) in &self.extra {
             if nests_deeper(value, NESTING_MAX) {
                 let message = format!("{key} may nest at most {NESTING_MAX} lists and objects");
@@ -98,14 +130,43 @@ pub fn validate_attachments(attachments: &[Attachment]) -> Result<(), Vec<Violat
     if out.is_empty() { Ok(()) } else { Err(out) }
 }
 
-/// Puts an event's photos in the order in which every device shows them: by sequence, then by hash.
-pub fn in_order(attachments: &mut [Attachment]) {
-    attachments.sort_by_key(|attachment| (attachment.sequence, attachment.photo));
+/// A photo that is on an event, as everyone shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attached<'a> {
+    /// The newest statement about it.
+    pub said: &'a Attachment,
+    /// What it says about itself; the first that came.
+    pub facts: Option<&'a PhotoFacts>,
+    /// Whether it stands for the event.
+    pub is_primary: bool,
 }
 
-/// The photo that stands for an event: the first one that a person chose, else the first.
+/// The photos on an event, out of every statement about it, in the order in which every device
+/// shows them: by sequence, then by hash.
+///
+/// Statements come with their sequence, `None` for this device's own that have none yet, which
+/// count after all others in the order given. Of each photo the newest counts. The photo that
+/// stands for the event is the one of which that was said last, else the first.
 #[must_use]
-pub fn primary(attachments: &[Attachment]) -> Option<&Attachment> {
-    let key = |one: &&Attachment| (!one.is_primary, one.sequence, one.photo);
-    attachments.iter().min_by_key(key)
+pub fn attached<'a>(
+    statements: impl IntoIterator<Item = (Option<u64>, &'a Attachment)>,
+) -> Vec<Attached<'a>> {
+    let mut statements: Vec<(Option<u64>, &Attachment)> = statements.into_iter().collect();
+    statements.sort_by_key(|(seq, _)| (seq.is_none(), seq.unwrap_or(0)));
+    let mut newest: BTreeMap<Hash, (usize, Attached<'a>)> = BTreeMap::new();
+    for (age, (_, said)) in statements.into_iter().enumerate() {
+        let facts = newest.get(&said.photo).and_then(|(_, before)| before.facts);
+        let facts = facts.or(said.facts.as_deref());
+        newest.insert(said.photo, (age, Attached { said, facts, is_primary: false }));
+    }
+    let mut photos: Vec<(usize, Attached<'a>)> =
+        newest.into_values().filter(|(_, photo)| !photo.said.removed).collect();
+    photos.sort_by_key(|(_, photo)| (photo.said.sequence, photo.said.photo));
+    let chosen = photos.iter().enumerate().filter(|(_, (_, photo))| photo.said.is_primary);
+    let primary = chosen.max_by_key(|(_, (age, _))| *age).map_or(0, |(at, _)| at);
+    let mut photos: Vec<Attached<'a>> = photos.into_iter().map(|(_, photo)| photo).collect();
+    if let Some(photo) = photos.get_mut(primary) {
+        photo.is_primary = true;
+    }
+    photos
 }
