@@ -61,7 +61,8 @@ CREATE TABLE uploads (
   retry_at    INTEGER,                  -- not before, UTC ms
   problem     TEXT,                     -- what the server said last, where it refused
   queued_at   INTEGER NOT NULL,
-  stored_at   INTEGER                   -- when the server was known to have it, UTC ms
+  stored_at   INTEGER,                  -- when the server was known to have it, UTC ms
+  verified_at INTEGER                   -- when it was asked again before bytes were freed, UTC ms
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX uploads_unfinished ON uploads (queued_at) WHERE state NOT IN ('stored', 'refused');
