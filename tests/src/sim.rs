@@ -4,15 +4,19 @@
 //! The devices are the real ones. The server is a model of a few hundred lines that shares only
 //! the protocol crate with the real one, so that each checks the other's reading of
 //! `docs/protocol.md`. What must never happen is in [`oracle`] and [`record_oracle`]; what happens,
-//! in [`capture`], [`people`], [`editors`] and [`fate`].
+//! in [`capture`], [`people`], [`editing`], [`mending`], [`office`] and [`fate`].
 
 pub mod capture;
+pub mod editing;
 pub mod editors;
 pub mod fate;
+pub mod inventing;
 pub mod ledger;
 pub mod log;
+pub mod mending;
 pub mod mirrored;
 pub mod network;
+pub mod office;
 pub mod oracle;
 pub mod people;
 pub mod phone;

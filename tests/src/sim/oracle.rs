@@ -76,7 +76,7 @@ impl World {
             Body::Record(intent) => {
                 return self.adopt_edit(index, &operation, intent, &row.sealed.text);
             }
-            Body::Other(_) => return Err(format!("{op} says nothing that anyone knows")),
+            _ => return Err(format!("{op} says nothing that anyone here says")),
         };
         let target = operation.supersedes.first().copied().or(event.corrects.map(OpId::from));
         let phone = &mut self.phones[index];
