@@ -82,6 +82,6 @@ pub use mirror::{
 };
 pub use open::{DeviceIdentity, OpenOptions};
 pub use pending::{PendingItem, Status};
-pub use records::{Edited, Moved, RecordConflict, RecordView};
+pub use records::{Edited, Moved, RecordConflict, RecordView, Typed};
 pub use salvage::{Salvaged, salvage};
 pub use sync::{Blocked, FailureKind, Reply, Request, RequestId, Step};

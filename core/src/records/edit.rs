@@ -224,7 +224,7 @@ impl Device {
     }
 
     /// The server's clock, as far as it is known.
-    fn server_now(&self, clock: Clock) -> Millis {
+    pub(super) fn server_now(&self, clock: Clock) -> Millis {
         let offset = self.sync.clock_offset.map_or(0, |(offset, _)| offset);
         clock.wall_ms.saturating_add(offset).max(NOW_MIN_MS)
     }

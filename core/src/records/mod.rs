@@ -17,4 +17,4 @@ mod same_as;
 pub use edit::Edited;
 pub(crate) use edit::unsettled_creation;
 pub use read::{RecordConflict, RecordView};
-pub use same_as::Moved;
+pub use same_as::{Moved, Typed};

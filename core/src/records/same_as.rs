@@ -1,16 +1,18 @@
 //! A refused creation turns out to be a record that exists: two people have registered one car.
 
+mod waiting;
+mod words;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use motomind_protocol::records::schema::Key;
-use motomind_protocol::records::{Action, FieldEdit, RecordIntent};
-use motomind_protocol::{Body, Event, EventId, OpId, VehicleId};
+use motomind_protocol::records::RecordIntent;
+use motomind_protocol::{Body, OpId, Operation};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use uuid::Uuid;
 
-use super::edit::{intent, known, patch_of, unsettled_creation};
-use super::{overlay, replay::Replay};
+use super::edit::known;
+use super::overlay;
 use crate::capture::Draft;
 use crate::device::Device;
 use crate::error::CaptureError;
@@ -18,24 +20,44 @@ use crate::fact::Clock;
 use crate::ids::blob;
 use crate::journal::{self, Stored};
 use crate::mirror::RecordRef;
-use crate::{open, overlay as events};
+use crate::overlay as events;
 
 /// What became of a refused creation that is the same as an existing record.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Moved {
-    /// Operations of the refused record that were taken back.
+    /// Operations of the refused record that were taken back, since the existing one says all
+    /// that they said, or cannot ([`Moved::typed`]).
     pub closed: Vec<OpId>,
-    /// Captures and edits that spoke of it, and what speaks of the existing record instead.
+    /// The creation, edits of it, and captures and edits that spoke of it; and what speaks of the
+    /// existing record instead.
     pub moved: BTreeMap<OpId, OpId>,
-    /// The edit that fills what the existing record lacked.
+    /// The edit that adds to the existing record's texts.
     pub filled: Option<OpId>,
+    /// What was typed for the refused record where the existing one says something else.
+    pub typed: Vec<Typed>,
+}
+
+/// A value that was typed for a refused record that is the same as an existing one.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Typed {
+    /// The field; `preferences.units` for a key of an object.
+    pub field: String,
+    /// What was typed.
+    pub value: Value,
+    /// What the existing record says; null where it says nothing.
+    pub existing: Value,
+    /// Whether the existing record has it too: as a competing value, to choose from in
+    /// [`Device::conflicts`]; a text behind its own. Where not, this and the journal are the only
+    /// places that have it: the record cannot take it, or this device had changed the record after
+    /// it saw what it says, so that the server would take it for a choice.
+    pub kept: bool,
 }
 
 impl Device {
     /// Says that a record whose creation was refused is the same as an existing one. In one
-    /// durable step its creation and the edits of it are taken back, captures and edits of other
-    /// records that wait for it move to the existing record, and what that one lacks is filled
-    /// from it.
+    /// durable step everything that spoke of it speaks of the existing record: captures, edits of
+    /// other records, and what its creation and edits of it said. That fills what the existing
+    /// record lacks; where it says something else, both values compete.
     ///
     /// # Errors
     /// [`CaptureError::NotRefused`], [`CaptureError::UnknownRecord`] for the existing one;
@@ -55,166 +77,40 @@ impl Device {
             return Err(CaptureError::NotRefused);
         }
         let there = self.replay(existing)?;
-        let before = known(&there, &there.shown())?;
+        known(&there, &there.shown())?;
         let mut moving = Moving {
             from: refused.id,
             to: existing.id,
+            clock,
             moved: Moved::default(),
             drafts: Vec::new(),
+            foreign: Vec::new(),
         };
-        self.close_record(&old, &mut moving, clock)?;
-        self.move_waiting(&mut moving, clock)?;
-        self.fill(&old, &there, &before, &mut moving, clock)?;
+        self.move_words(&old, &there, &mut moving)?;
+        self.move_waiting(&mut moving)?;
         let sealed = self.seal_all(moving.drafts)?;
-        let mut records = BTreeSet::from([refused.clone(), existing.clone()]);
+        for op_id in moving.foreign {
+            self.set_aside(op_id, format!("the same as {}", existing.id))?;
+        }
+        self.show_moved(refused, &moving.moved, sealed)?;
+        Ok(moving.moved)
+    }
+
+    fn show_moved(
+        &mut self,
+        refused: &RecordRef,
+        moved: &Moved,
+        sealed: Vec<Operation>,
+    ) -> Result<(), CaptureError> {
+        let mut records = BTreeSet::from([refused.clone()]);
         records.extend(sealed.iter().filter_map(overlay::record_of));
-        for old in moving.moved.moved.keys() {
+        for old in moved.moved.keys() {
             let stored = journal::find(&self.conn, *old)?;
             let operation = stored.map(|stored| stored.operation()).transpose()?;
             records.extend(operation.as_ref().and_then(overlay::record_of));
         }
         overlay::show(self, records);
         events::show(self, sealed.into_iter().filter(|op| op.event().is_some()).collect());
-        Ok(moving.moved)
-    }
-
-    /// Takes the refused creation back, and every edit of it.
-    fn close_record(
-        &mut self,
-        old: &Replay,
-        moving: &mut Moving,
-        clock: Clock,
-    ) -> Result<(), CaptureError> {
-        // Edits first: each is taken back from what the ones before it have left.
-        for own in old.own.iter().rev() {
-            if let Some(draft) = self.discard_draft(own.op_id, clock)? {
-                moving.moved.closed.push(own.op_id);
-                moving.drafts.push(draft);
-            }
-        }
-        Ok(())
-    }
-
-    /// Lets what speaks of the refused record speak of the existing one.
-    fn move_waiting(&mut self, moving: &mut Moving, clock: Clock) -> Result<(), CaptureError> {
-        let mut waiting: Vec<Stored> = Vec::new();
-        {
-            let sql = format!(
-                "SELECT {} FROM operations WHERE state NOT IN ('accepted', 'superseded') \
-                 ORDER BY pos",
-                journal::STORED
-            );
-            let mut statement = self.conn.prepare_cached(&sql)?;
-            let mut rows = statement.query([])?;
-            while let Some(row) = rows.next()? {
-                waiting.push(Stored::read(row)?);
-            }
-        }
-        for stored in waiting {
-            let operation = stored.operation()?;
-            match operation.body {
-                Body::Event(event) if event.vehicle_id.0 == moving.from => {
-                    self.move_event(*event, &stored, moving, clock)?;
-                }
-                Body::Record(intent) if intent.record_id != moving.from => {
-                    self.move_edit(*intent, &stored, moving, clock)?;
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn move_event(
-        &mut self,
-        mut event: Event,
-        stored: &Stored,
-        moving: &mut Moving,
-        clock: Clock,
-    ) -> Result<(), CaptureError> {
-        let old = stored.sealed.op_id;
-        let op_id = OpId(open::new_uuid(&mut self.rng, clock.wall_ms));
-        let moved = |id: EventId| moving.moved.moved.get(&id.into()).map(|op| EventId::from(*op));
-        event.corrects = event.corrects.map(|id| moved(id).unwrap_or(id));
-        event.id = op_id.into();
-        event.vehicle_id = VehicleId(moving.to);
-        let supersedes = journal::replaced_with(&self.conn, old)?;
-        let lane = moving.to;
-        let body = Body::Event(Box::new(event));
-        let needs = unsettled_creation(&self.conn, lane)?.into_iter().collect();
-        moving.drafts.push(Draft { op_id, lane, supersedes, needs, body, clock });
-        moving.moved.moved.insert(old, op_id);
-        Ok(())
-    }
-
-    /// An unsettled edit of another record that names the refused one. One that is about it by its
-    /// natural key becomes another record.
-    fn move_edit(
-        &mut self,
-        mut intent: RecordIntent,
-        stored: &Stored,
-        moving: &mut Moving,
-        clock: Clock,
-    ) -> Result<(), CaptureError> {
-        let collection = super::edit::find(&intent.collection)?;
-        let mut renamed = false;
-        let steps = [&mut intent.step].into_iter();
-        for step in steps.chain(intent.instead.iter_mut().map(|instead| &mut instead.step)) {
-            for edit in step.patch.values_mut() {
-                if let FieldEdit::Set(Value::String(id)) = edit
-                    && Uuid::parse_str(id).is_ok_and(|id| id == moving.from)
-                {
-                    *id = moving.to.to_string();
-                    renamed = true;
-                }
-            }
-        }
-        if !renamed {
-            return Ok(());
-        }
-        let old = stored.sealed.op_id;
-        let by_key = matches!(collection.key, Key::Natural(_));
-        let draft = if by_key && intent.step.action == Action::Create {
-            moving.drafts.extend(self.discard_draft(old, clock)?);
-            moving.moved.closed.push(old);
-            let set = intent.step.patch.iter().filter_map(|(name, edit)| match edit {
-                FieldEdit::Set(value) => Some((name.clone(), value.clone())),
-                _ => None,
-            });
-            let Some(id) = collection.natural_id(&set.collect()) else { return Ok(()) };
-            intent.record_id = id;
-            intent.instead.clear();
-            self.draft(intent, Vec::new(), clock)?
-        } else {
-            let supersedes = journal::replaced_with(&self.conn, old)?;
-            self.draft(intent, supersedes, clock)?
-        };
-        moving.moved.moved.insert(old, draft.op_id);
-        moving.drafts.push(draft);
-        Ok(())
-    }
-
-    /// Gives the existing record what it lacks and the refused one had.
-    fn fill(
-        &mut self,
-        old: &Replay,
-        there: &Replay,
-        before: &Map<String, Value>,
-        moving: &mut Moving,
-        clock: Clock,
-    ) -> Result<(), CaptureError> {
-        let mut lacking = old.shown().fields();
-        lacking.retain(|name, _| !before.contains_key(name) && !there.collection.is_key(name));
-        let mut patch = patch_of(there.collection, before, lacking);
-        there.shown().place_texts(&mut patch);
-        if patch.is_empty() {
-            return Ok(());
-        }
-        let step =
-            motomind_protocol::records::Step { action: Action::Edit, patch, reassign_to: None };
-        let draft = self.draft(intent(there, step), Vec::new(), clock)?;
-        moving.moved.filled = Some(draft.op_id);
-        moving.drafts.push(draft);
         Ok(())
     }
 
@@ -233,12 +129,48 @@ impl Device {
             .query_row([blob(&record.id)], |row| row.get(0))?;
         Ok(count.unsigned_abs())
     }
+
+    /// What an operation that takes this one's place is to name. An id that turned out to be
+    /// another's is not named: the operation is put aside here once the move is durable.
+    fn replaced(&self, stored: &Stored, moving: &mut Moving) -> Result<Vec<OpId>, CaptureError> {
+        let op_id = stored.sealed.op_id;
+        let mut chain = journal::replaced_with(&self.conn, op_id)?;
+        if stored.has_a_foreign_id() {
+            chain.remove(0);
+            moving.foreign.push(op_id);
+        }
+        Ok(chain)
+    }
 }
 
 /// A move that is being prepared.
 struct Moving {
     from: Uuid,
     to: Uuid,
+    clock: Clock,
     moved: Moved,
     drafts: Vec<Draft>,
+    /// Operations whose ids are another's.
+    foreign: Vec<OpId>,
+}
+
+impl Moving {
+    /// Takes up what speaks in an operation's place.
+    fn replace(&mut self, old: OpId, draft: Draft) {
+        self.moved.moved.insert(old, draft.op_id);
+        self.drafts.push(draft);
+    }
+
+    /// The creation of a record that is itself being moved.
+    fn creation_of(&self, record: Uuid) -> Option<OpId> {
+        let creates = |intent: &RecordIntent| {
+            intent.record_id == record
+                && intent.step.action == motomind_protocol::records::Action::Create
+        };
+        let creation = self.drafts.iter().find(|draft| match &draft.body {
+            Body::Record(intent) => creates(intent),
+            _ => false,
+        });
+        creation.map(|draft| draft.op_id)
+    }
 }

@@ -1,0 +1,168 @@
+//! What a person edits is shown at once, comes to everyone, and merges.
+
+use motomind_core::protocol::code;
+use motomind_core::*;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::server::{Server, sync};
+use super::{NOW, Phone, VIN, map, reading};
+
+#[test]
+fn an_edit_is_shown_at_once_and_comes_to_everyone() {
+    let mut server = Server::new();
+    let (mut a, mut b) = (Phone::new(2), Phone::new(3));
+    let van = a.device.create("vehicles", map(json!({ "nickname": "Van" })), NOW).unwrap().record;
+    assert_eq!(a.row(&van).unwrap().label, "Van");
+    assert_eq!(a.row(&van).unwrap().marks.state, RecordState::Pending);
+    assert_eq!(a.device.vehicles().unwrap()[0].pending, 1);
+    sync(&mut a.device, &mut server, NOW);
+    assert_eq!(a.row(&van).unwrap().marks.state, RecordState::Agreed);
+    sync(&mut b.device, &mut server, NOW);
+    assert_eq!(b.fields(&van), a.fields(&van));
+
+    a.device.take_changes();
+    let edit = map(json!({ "color": "red", "year": 2020 }));
+    a.device.edit(&van, edit, NOW + 1).unwrap();
+    let changes = a.device.take_changes();
+    assert!(changes.tables.contains("vehicles") && changes.tables.contains("pending"));
+    assert!(changes.records.contains(&van));
+    b.device.edit(&van, map(json!({ "vin": VIN.to_lowercase() })), NOW + 1).unwrap();
+    for phone in [&mut a, &mut b] {
+        sync(&mut phone.device, &mut server, NOW + 2);
+    }
+    sync(&mut a.device, &mut server, NOW + 3);
+    let wanted = map(json!({ "nickname": "Van", "color": "red", "year": 2020, "vin": VIN }));
+    assert_eq!(a.fields(&van), wanted);
+    assert_eq!(b.fields(&van), wanted);
+    assert_eq!(a.device.vehicles().unwrap()[0].vehicle.vin.as_deref(), Some(VIN));
+    let history = a.device.history(&van).unwrap();
+    assert_eq!(history.len(), 3);
+    assert_eq!(history[0].by.device_id, Some(a.device.identity().device_id));
+    assert!(a.device.edit(&van, map(json!({ "color": "red" })), NOW).unwrap().op_id.is_none());
+}
+
+#[test]
+fn competing_values_stay_to_choose_from() {
+    let mut server = Server::new();
+    let (mut a, mut b) = (Phone::new(2), Phone::new(3));
+    let van = a.device.create("vehicles", map(json!({ "nickname": "Van" })), NOW).unwrap().record;
+    sync(&mut a.device, &mut server, NOW);
+    sync(&mut b.device, &mut server, NOW);
+    a.device.edit(&van, map(json!({ "nickname": "Old van" })), NOW).unwrap();
+    b.device.edit(&van, map(json!({ "nickname": "Blue van" })), NOW).unwrap();
+    sync(&mut a.device, &mut server, NOW);
+    sync(&mut b.device, &mut server, NOW);
+    sync(&mut a.device, &mut server, NOW);
+    let conflicts = a.device.conflicts().unwrap();
+    assert_eq!(conflicts, b.device.conflicts().unwrap());
+    let values: Vec<_> = conflicts[0].conflict.values.iter().map(|v| v.value.clone()).collect();
+    assert!(values.contains(&json!("Old van")) && values.contains(&json!("Blue van")));
+    assert_eq!(a.row(&van).unwrap().marks.conflicts, 1);
+    b.device.resolve(&van, "nickname", json!("Old van"), NOW).unwrap();
+    assert!(b.device.conflicts().unwrap().is_empty());
+    sync(&mut b.device, &mut server, NOW);
+    sync(&mut a.device, &mut server, NOW);
+    assert!(a.device.conflicts().unwrap().is_empty());
+    assert_eq!(a.fields(&van)["nickname"], "Old van");
+}
+
+#[test]
+fn bad_fields_are_named_before_anything_is_sealed() {
+    let mut a = Phone::new(2);
+    let van = a.device.create("vehicles", map(json!({ "vin": VIN })), NOW).unwrap().record;
+    let mut named = |collection: &str, fields: Value| {
+        let refused = a.device.create(collection, map(fields), NOW).unwrap_err();
+        let CaptureError::Invalid(violations) = refused else { panic!("{refused}") };
+        (violations[0].field.clone(), violations[0].code.clone())
+    };
+    let said = |field: &str, code: &str| (field.to_string(), code.to_string());
+    assert_eq!(named("vehicles", json!({ "year": 1800 })), said("year", code::OUT_OF_RANGE));
+    assert_eq!(named("vehicles", json!({ "vin": "short" })), said("vin", code::BAD_FORMAT));
+    assert_eq!(named("vehicles", json!({ "wings": 2 })), said("wings", code::UNKNOWN_FIELD));
+    assert_eq!(named("garages", json!({})), said("name", code::MISSING));
+    assert_eq!(named("starships", json!({})), said("collection", code::UNSUPPORTED));
+    assert_eq!(
+        named("reminders", json!({ "title": "x", "status": "active", "description": 7 })),
+        said("description", code::WRONG_TYPE)
+    );
+    let again = a.device.create("vehicles", map(json!({ "vin": VIN })), NOW).unwrap();
+    assert_eq!(again.warnings[0].code, "vin_taken");
+    let edited = a.device.edit(&van, map(json!({ "color": "red" })), NOW).unwrap();
+    assert!(edited.warnings.is_empty());
+    let nowhere = RecordRef::new("vehicles", Uuid::from_u128(9));
+    let refused = a.device.edit(&nowhere, map(json!({ "color": "red" })), NOW).unwrap_err();
+    assert!(matches!(refused, CaptureError::UnknownRecord(_)));
+    assert_eq!(a.device.pending(NOW).unwrap().len(), 3);
+}
+
+#[test]
+fn deleting_and_restoring_keep_what_it_says() {
+    let mut server = Server::new();
+    let mut a = Phone::new(2);
+    let van = a.device.create("vehicles", map(json!({ "nickname": "Van" })), NOW).unwrap().record;
+    sync(&mut a.device, &mut server, NOW);
+    a.device.delete(&van, None, NOW).unwrap();
+    assert!(a.device.vehicles().unwrap().is_empty());
+    assert_eq!(a.row(&van).unwrap().deleted_at, Some(NOW));
+    sync(&mut a.device, &mut server, NOW);
+    assert!(a.device.delete(&van, None, NOW).unwrap().op_id.is_none());
+    a.device.restore_record(&van, NOW + 5).unwrap();
+    assert_eq!(a.device.vehicles().unwrap()[0].name, "Van");
+    sync(&mut a.device, &mut server, NOW + 5);
+    assert_eq!(a.row(&van).unwrap().marks, RecordMarks::default());
+}
+
+#[test]
+fn the_mileage_that_a_person_sets_wins() {
+    let mut server = Server::new();
+    let mut a = Phone::new(2);
+    let van = a.device.create("vehicles", map(json!({ "nickname": "Van" })), NOW).unwrap().record;
+    a.device.capture(reading(van.id, 100), NOW).unwrap();
+    let miles = |a: &Phone| a.device.vehicles().unwrap()[0].miles;
+    assert_eq!(miles(&a), Some(100));
+    a.device.edit(&van, map(json!({ "current_mileage_override": 250 })), NOW).unwrap();
+    assert_eq!(miles(&a), Some(250));
+    sync(&mut a.device, &mut server, NOW);
+    assert_eq!(miles(&a), Some(250));
+}
+
+#[test]
+fn an_export_holds_edits_too() {
+    let mut a = Phone::new(2);
+    a.device.create("vehicles", map(json!({ "nickname": "Van" })), NOW).unwrap();
+    let mut out = Vec::new();
+    assert_eq!(a.device.export(ExportScope::Unsettled, &mut out, NOW).unwrap(), 1);
+    let line: ExportLine =
+        serde_json::from_slice(out.split(|b| *b == b'\n').nth(1).unwrap()).unwrap();
+    let operation = line.sealed.open().unwrap();
+    assert_eq!(operation.intent().unwrap().collection, "vehicles");
+    assert_eq!(a.device.verify().unwrap(), Ok(()));
+}
+
+/// A pull brings an own edit before the reply to its push: it is not done twice.
+#[test]
+fn an_edit_that_the_log_brings_first_is_there_once() {
+    let mut server = Server::new();
+    let mut a = Phone::new(2);
+    let start = json!({ "title": "Oil", "status": "active", "description": "drain" });
+    let oil = a.device.create("reminders", map(start), NOW).unwrap().record;
+    sync(&mut a.device, &mut server, NOW);
+    a.device.edit(&oil, map(json!({ "description": "drain, fill" })), NOW).unwrap();
+    a.device.on_poke(NOW);
+    let Step::Send(requests) = a.device.next_step(NOW).unwrap() else { panic!() };
+    let (push, pull): (Vec<_>, Vec<_>) = requests.iter().partition(|r| r.method == "POST");
+    let late = server.answer(push[0], NOW);
+    let reply = server.answer(pull[0], NOW);
+    a.device.on_reply(pull[0].id, &reply, NOW).unwrap();
+    assert_eq!(a.fields(&oil)["description"], "drain, fill");
+    // And amended before the reply comes, it is amended over what arrived.
+    let op = a.device.pending(NOW).unwrap()[0].op_id;
+    a.device.amend_edit(op, map(json!({ "description": "drain, refill" })), NOW).unwrap();
+    assert_eq!(a.fields(&oil)["description"], "drain, refill");
+    a.device.on_reply(push[0].id, &late, NOW).unwrap();
+    assert_eq!(a.fields(&oil)["description"], "drain, refill");
+    sync(&mut a.device, &mut server, NOW);
+    assert_eq!(server.documents[&oil].fields()["description"], "drain, refill");
+    assert_eq!(a.fields(&oil)["description"], "drain, refill");
+}
