@@ -92,10 +92,10 @@ impl Editors {
         let one_device = edit.user.is_some_and(|user| self.split.contains(&user));
         let twins = self.edits.values().filter(|other| one_device && other.user == edit.user);
         let mut twins = twins.filter(|other| other.key == edit.key);
-        edit.saw.contains(value)
+        stands(&edit.saw, value)
             || twins.any(|twin| {
                 let set = twin.sets.get(&value.0).map(Value::to_string);
-                set.as_ref() == Some(&value.1) || twin.saw.contains(value)
+                set.as_ref() == Some(&value.1) || stands(&twin.saw, value)
             })
     }
 
@@ -117,10 +117,15 @@ impl Editors {
     }
 
     /// An edit that was stored though the power took the answer.
-    pub fn adopt(&mut self, phone: usize, op: OpId, key: Key, action: Action, text: &str) -> bool {
+    pub fn adopt(&mut self, phone: usize, operation: &Operation, key: Key, text: &str) -> bool {
+        let op = operation.op_id;
+        let action = operation.intent().map(|intent| intent.step.action);
         let is_it = |(of, edit): &&(usize, Edit)| {
+            // An amendment leaves what later edits have set, and does not say it again.
+            let amends = edit.replaces.is_some_and(|old| operation.supersedes.contains(&old));
             let said = edit.sets.values().all(|value| text.contains(&value.to_string()));
-            *of == phone && edit.key == key && said && (edit.action == action || edit.discard)
+            let does = Some(edit.action) == action || edit.discard;
+            *of == phone && edit.key == key && (amends || said) && does
         };
         match self.doubtful.iter().find(is_it) {
             Some((_, edit)) => {
@@ -139,20 +144,28 @@ impl Editors {
             return false;
         };
         let old = operation.supersedes.first().and_then(|old| Some((*old, self.edit(*old)?)));
+        let patch = operation.intent().map(|intent| &intent.step.patch);
+        let said = |name: &str, value: &Value| {
+            let edit = patch.and_then(|patch| patch.get(name));
+            matches!(edit, Some(records::FieldEdit::Set(set)) if set == value)
+        };
         let edit = match old {
             Some((old, edit)) => {
                 let discard = operation.intent().is_some_and(|i| i.step.action == Action::Nothing);
-                Edit { key, replaces: Some(old), discard, ..edit.clone() }
+                let mut edit = Edit { key, replaces: Some(old), discard, ..edit.clone() };
+                if key == to && !discard {
+                    // It says what the existing record does not say already, or what was said last;
+                    // texts go by an edit of their own.
+                    edit.action = Action::Edit;
+                    edit.sets.retain(|name, value| said(name, value));
+                    edit.typed.clear();
+                }
+                edit
             }
             None if key == to => {
                 let of_it = self.edits.values().filter(|edit| edit.key == from);
                 let mut filled = Edit::of(key, Action::Edit, Seen::new());
-                let patch = operation.intent().map(|intent| &intent.step.patch);
                 // Of what the creation set and what edits of it set later, the one that is filled in.
-                let said = |name: &str, value: &Value| {
-                    let edit = patch.and_then(|patch| patch.get(name));
-                    matches!(edit, Some(records::FieldEdit::Set(set)) if set == value)
-                };
                 let sets = of_it.flat_map(|edit| edit.sets.clone());
                 filled.sets = sets.filter(|(name, value)| said(name, value)).collect();
                 filled
@@ -213,6 +226,13 @@ impl Editors {
             _ => json!(format!("{field} {number}.")),
         }
     }
+}
+
+/// Whether a value stands on a screen; null stands where nothing else does.
+#[must_use]
+pub fn stands(seen: &Seen, value: &(String, String)) -> bool {
+    let is_empty = || !seen.iter().any(|(name, _)| *name == value.0);
+    seen.contains(value) || value.1 == "null" && is_empty()
 }
 
 /// What stands on a screen.

@@ -122,7 +122,7 @@ impl World {
         let op = operation.op_id;
         let collection = find(&intent.collection).ok_or("no such collection")?;
         let key = (collection.name, intent.record_id);
-        let known = self.editors.adopt(index, op, key, intent.step.action, text)
+        let known = self.editors.adopt(index, operation, key, text)
             || self.editors.follow(index, op, operation, key);
         if !known {
             return Err(format!("phone {index} holds {op}, an edit that nobody made there"));

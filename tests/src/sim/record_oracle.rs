@@ -9,7 +9,7 @@ use motomind_protocol::wire::ChangeKind;
 use motomind_protocol::{OpId, OpState};
 use serde_json::{Map, Value};
 
-use super::editors::{Edit, Seen, seen_in};
+use super::editors::{Edit, Seen, seen_in, stands};
 use super::records::Key;
 use super::tenant::{Fate, Tenant};
 use super::world::{Checked, World};
@@ -66,7 +66,7 @@ impl World {
             let view = view.map_err(|error| error.to_string())?;
             let seen = view.as_ref().map(|view| seen_in(&view.fields, &view.conflicting));
             let any = (field.to_string(), "any".to_string());
-            let shown = seen.is_some_and(|seen| !seen.is_disjoint(&values));
+            let shown = seen.is_some_and(|seen| values.iter().any(|value| stands(&seen, value)));
             if !shown && !values.contains(&any) {
                 return Err(format!(
                     "phone {index} does not show that {op} sets {field} of {key:?} to {values:?}, \
@@ -218,7 +218,7 @@ impl World {
     fn check_values(&self, op: OpId, edit: &Edit, there: &Seen, all: &[Conflict]) -> Checked {
         for (field, value) in &edit.sets {
             let wanted = (field.clone(), value.to_string());
-            if there.contains(&wanted) || field == "deleted_at" {
+            if stands(there, &wanted) || field == "deleted_at" {
                 continue;
             }
             let replaced = |(other, later): (OpId, &Edit)| {
@@ -236,7 +236,7 @@ impl World {
             let by_sql = |later: &Edit| {
                 later.key == edit.key
                     && later.sets.contains_key(field)
-                    && later.saw.contains(&wanted)
+                    && stands(&later.saw, &wanted)
             };
             if !self.editors.edits().any(replaced) && !self.editors.by_sql.iter().any(by_sql) {
                 return Err(format!(
@@ -261,7 +261,7 @@ impl World {
         self.editors.edits().any(|(other, earlier)| {
             let own = earlier.user.is_some() && earlier.user == edit.user;
             own && earlier.key == edit.key
-                && earlier.saw.contains(value)
+                && stands(&earlier.saw, value)
                 && place(other).is_some_and(|before| before < at)
         })
     }
