@@ -112,6 +112,38 @@ pub enum CaptureError {
     /// An amendment or discard has already taken its place.
     #[error("the operation has already been amended or discarded")]
     AlreadySuperseded,
+    /// What the host gave to write to or read from failed.
+    #[error("the host reports: {0}")]
+    Host(String),
+    /// The bytes are not taken as a photo: choose another picture.
+    #[error(transparent)]
+    Photo(#[from] crate::photo::PhotoError),
+    /// There is too little room for the photo: free some, then add it again.
+    #[error("the photo needs {needed} bytes of room, {free} are free; free some and try again")]
+    NoRoom {
+        /// What storing it takes, bytes.
+        needed: u64,
+        /// What the host said is free, bytes.
+        free: u64,
+    },
+    /// More than one MiB was handed over at once: hand it over in smaller pieces.
+    #[error("a piece of a photo may have at most 1 MiB")]
+    PieceTooLarge,
+    /// The photo was finished, refused or given up: begin it again.
+    #[error("no such photo is being written; begin it again")]
+    NotBeingWritten,
+    /// This device knows no such photo on the event, or in the session.
+    #[error("this device does not know the photo there")]
+    UnknownPhoto,
+    /// There is no such session here: it was completed, or its photos were given up.
+    #[error("this device has no such session")]
+    UnknownSession,
+    /// The session was left: resume it, then go on.
+    #[error("the session was left; resume it")]
+    SessionOver(Box<motomind_protocol::flow::Session>),
+    /// These steps of a guided session still need a photo.
+    #[error("these steps need a photo: {}", .0.join(", "))]
+    StepsMissing(Vec<String>),
     /// It cannot be written as an operation.
     #[error(transparent)]
     Seal(#[from] motomind_protocol::SealError),

@@ -12,7 +12,7 @@ use motomind_protocol::{Millis, limits};
 
 use crate::device::Device;
 use crate::error::StoreError;
-use crate::sync::{Blocked, FailureKind, Reply, Request, RequestId, Step};
+use crate::sync::{Blocked, FailureKind, REPLY_HEADERS, Reply, Request, RequestId, Step};
 
 /// How long a request may take to be sent and answered with a first byte, and how long a reply may
 /// pause, s. A slow reply that goes on arriving is not cut.
@@ -176,6 +176,8 @@ impl Http {
         let url = format!("{}{}", self.base, request.path);
         let mut builder = match request.method {
             "POST" => self.client.post(url),
+            "PATCH" => self.client.patch(url),
+            "HEAD" => self.client.head(url),
             _ => self.client.get(url),
         };
         for (name, value) in &request.headers {
@@ -187,6 +189,11 @@ impl Http {
         let retry_after = response.headers().get("retry-after").and_then(|v| v.to_str().ok());
         let retry_after_s = retry_after.and_then(|seconds| seconds.parse().ok());
         let status = response.status().as_u16();
+        let headers = REPLY_HEADERS.iter().filter_map(|name| {
+            let value = response.headers().get(*name)?.to_str().ok()?;
+            Some(((*name).to_string(), value.to_string()))
+        });
+        let headers = headers.collect();
         let mut body = Vec::new();
         let mut chunks = response.bytes_stream();
         loop {
@@ -197,7 +204,7 @@ impl Http {
                 return Err(FailureKind::TooLarge);
             }
         }
-        Ok(Reply { status, retry_after_s, body })
+        Ok(Reply { status, retry_after_s, headers, body })
     }
 }
 

@@ -3,7 +3,7 @@
 use motomind_protocol::effective::Act;
 use motomind_protocol::records::Action;
 use motomind_protocol::{
-    Event, Hash, Incarnation, Millis, OpId, OpState, Operation, SealedOperation, code, limits,
+    Body, Event, EventId, Hash, Incarnation, Millis, OpId, OpState, Operation, SealedOperation, code, limits,
     wire::Rejection,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::device::ChainHead;
 use crate::error::StoreError;
 use crate::ids::{blob, blob_opt, read_id, read_id_opt};
+use crate::transfer;
 
 /// A stored operation with its travel so far.
 #[derive(Clone, Debug)]
@@ -24,10 +25,12 @@ pub(crate) struct Stored {
     pub(crate) retry_at: Option<Millis>,
     pub(crate) supersedes: Option<OpId>,
     pub(crate) reason: Option<Rejection>,
+    /// It is about an event or a session, and neither an event nor a change of a record.
+    pub(crate) is_statement: bool,
 }
 
 pub(crate) const STORED: &str = "op_id, hash, text, state, seq, captured_at, attempts, retry_at, \
-     supersedes, reason";
+     supersedes, reason, kind IS NOT NULL";
 
 impl Stored {
     /// Reads a row selected as [`STORED`].
@@ -47,6 +50,7 @@ impl Stored {
             retry_at: row.get(7)?,
             supersedes: read_id_opt(row, 8)?.map(OpId),
             reason: reason.map(|json| serde_json::from_str(&json)).transpose()?,
+            is_statement: row.get(10)?,
         })
     }
 
@@ -115,8 +119,8 @@ pub(crate) fn append(
 ) -> rusqlite::Result<()> {
     conn.prepare_cached(
         "INSERT INTO operations
-           (op_id, incarnation, device_seq, lane, supersedes, captured_at, hash, text, action)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+           (op_id, incarnation, device_seq, lane, supersedes, captured_at, hash, text, action, kind)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?
     .execute(params![
         blob(&sealed.op_id.0),
@@ -128,8 +132,19 @@ pub(crate) fn append(
         sealed.hash.0,
         sealed.text,
         action_of(operation),
+        kind_of(operation),
     ])
     .map(drop)
+}
+
+/// What an operation is, beside events and changes of records.
+pub(crate) fn kind_of(operation: &Operation) -> Option<&'static str> {
+    match operation.body {
+        Body::Photo(_) => Some("photo"),
+        Body::LocationCorrection(_) => Some("location_correction"),
+        Body::Session(_) => Some("session"),
+        Body::Event(_) | Body::Record(_) | Body::Other(_) => None,
+    }
 }
 
 /// What an operation does to a record.
@@ -157,6 +172,17 @@ pub(crate) fn superseding(conn: &Connection, op_id: OpId) -> Result<Option<Store
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query([blob(&op_id.0)])?;
     rows.next()?.map(Stored::read).transpose()
+}
+
+/// What stands in the place of an event of this device: itself, or what has superseded it at last.
+pub(crate) fn stands_for(conn: &Connection, event: EventId) -> Result<EventId, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "WITH RECURSIVE later (op_id, depth) AS (
+           SELECT ?1, 0
+           UNION SELECT o.op_id, depth + 1 FROM operations o JOIN later l ON o.supersedes = l.op_id)
+         SELECT op_id FROM later ORDER BY depth DESC LIMIT 1",
+    )?;
+    Ok(EventId(statement.query_row([blob(&event.0)], |row| read_id(row, 0))?))
 }
 
 /// The operation and, newest first, what it was itself to replace, as far as not known accepted.
@@ -284,6 +310,7 @@ pub(crate) fn offer_all_again(conn: &Connection) -> rusqlite::Result<()> {
         [],
     )?;
     conn.execute("UPDATE operations SET seq = NULL WHERE state = 'superseded'", [])?;
+    transfer::offer_all_again(conn)?;
     conn.execute("UPDATE device SET log_generation = log_generation + 1", []).map(drop)
 }
 

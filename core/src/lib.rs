@@ -63,10 +63,12 @@ mod open;
 mod overlay;
 mod pending;
 pub mod photo;
+mod photos;
 mod records;
 mod salvage;
 mod sync;
 mod transaction;
+mod transfer;
 
 pub use motomind_protocol as protocol;
 
@@ -84,4 +86,5 @@ pub use open::{DeviceIdentity, OpenOptions};
 pub use pending::{PendingItem, Status};
 pub use records::{Edited, Moved, RecordConflict, RecordView, Typed};
 pub use salvage::{Salvaged, salvage};
-pub use sync::{Blocked, FailureKind, Reply, Request, RequestId, Step};
+pub use sync::{Blocked, CustodyReport, FailureKind, REPLY_HEADERS, Reply, Request, RequestId, Step};
+pub use transfer::{TransferPolicy, UploadItem, UploadPlan, UploadState, Variant, When};

@@ -112,6 +112,7 @@ impl Bench {
             let reply = Reply {
                 status: 200,
                 retry_after_s: None,
+                headers: Vec::new(),
                 body: serde_json::to_vec(&reply).unwrap(),
             };
             self.device.on_reply(request.id, &reply, self.now).unwrap();

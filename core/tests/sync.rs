@@ -62,7 +62,7 @@ fn push(device: &mut Device) -> Request {
 }
 
 fn reply(status: u16, body: impl Into<Vec<u8>>) -> Reply {
-    Reply { status, retry_after_s: None, body: body.into() }
+    Reply { status, retry_after_s: None, headers: Vec::new(), body: body.into() }
 }
 
 fn answer(device: &mut Device, request: &Request, outcomes: Vec<(OpId, Outcome)>) {

@@ -13,6 +13,7 @@
 //! ```
 
 mod backoff;
+mod custody;
 mod pull;
 mod push;
 mod reoffer;
@@ -23,8 +24,9 @@ use motomind_protocol::{Claims, DeviceId, Identity, Millis, limits};
 use crate::device::Device;
 use crate::error::StoreError;
 use crate::mirror::Position;
-use crate::overlay;
-use backoff::Backoff;
+use crate::{overlay, transfer};
+pub(crate) use backoff::Backoff;
+pub use custody::CustodyReport;
 pub(crate) use reoffer::reoffer_released;
 
 /// What the host should do now.
@@ -43,7 +45,7 @@ pub enum Step {
 pub struct Request {
     /// Names it in the reply.
     pub id: RequestId,
-    /// `GET` or `POST`.
+    /// `GET`, `HEAD`, `POST` or `PATCH`.
     pub method: &'static str,
     /// Path and query below the server's address.
     pub path: String,
@@ -64,8 +66,37 @@ pub struct Reply {
     pub status: u16,
     /// `Retry-After` in seconds, where given.
     pub retry_after_s: Option<u32>,
+    /// Those of its headers that [`REPLY_HEADERS`] names; names in lower case.
+    pub headers: Vec<(String, String)>,
     /// The decoded body, at most [`limits::REPLY_BYTES_MAX`].
     pub body: Vec<u8>,
+}
+
+/// The headers of a reply that a host has to pass on.
+pub const REPLY_HEADERS: &[&str] = &[
+    "content-range",
+    "etag",
+    "location",
+    "motomind-upload-capability",
+    "tus-resumable",
+    "upload-expires",
+    "upload-length",
+    "upload-offset",
+];
+
+impl Reply {
+    /// A header's value.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// A header's value as a whole number.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<u64> {
+        self.header(name)?.trim().parse().ok()
+    }
 }
 
 /// Why nothing usable came back.
@@ -109,7 +140,7 @@ impl std::fmt::Display for Blocked {
 }
 
 /// Counts the tokens given, so that the late refusal of an old one does not block the new one.
-type TokenSerial = u64;
+pub(crate) type TokenSerial = u64;
 
 /// What is in flight and what has been learnt. Lives as long as the device is open.
 #[derive(Debug, Default)]
@@ -117,11 +148,13 @@ pub(crate) struct SyncState {
     /// The device's id, as every request names it.
     device: String,
     token: Option<String>,
-    token_serial: TokenSerial,
+    pub(crate) token_serial: TokenSerial,
     pub(crate) blocked: Option<Blocked>,
     next_id: u64,
     pub(crate) push: push::PushState,
     pub(crate) pull: pull::PullState,
+    pub(crate) upload: transfer::UploadFlow,
+    pub(crate) custody: custody::CustodyState,
     /// Server clock minus device clock, and when that was seen (device clock).
     pub(crate) clock_offset: Option<(i64, Millis)>,
     /// How long the server asks to keep what it has accepted, once it has said so.
@@ -141,15 +174,28 @@ impl SyncState {
         self.clock_offset = position.server_offset_ms.zip(position.pulled_at);
     }
 
-    fn request(
+    pub(crate) fn request(
         &mut self,
+        method: &'static str,
+        path: String,
+        headers: Vec<(&'static str, String)>,
+        body: Vec<u8>,
+    ) -> Request {
+        let token = self.token.clone().unwrap_or_default();
+        self.request_with(&token, method, path, headers, body)
+    }
+
+    /// A request under another bearer token than the person's.
+    pub(crate) fn request_with(
+        &mut self,
+        token: &str,
         method: &'static str,
         path: String,
         mut headers: Vec<(&'static str, String)>,
         body: Vec<u8>,
     ) -> Request {
         self.next_id += 1;
-        if let Some(token) = &self.token {
+        if !token.is_empty() {
             headers.push(("authorization", format!("Bearer {token}")));
         }
         headers.push(("accept", "application/json".into()));
@@ -157,8 +203,13 @@ impl SyncState {
         Request { id: RequestId(self.next_id), method, path, headers, body }
     }
 
+    /// Whether the person's token may be used now.
+    pub(crate) fn may_begin_uploads(&self) -> bool {
+        self.blocked.is_none() && self.token.is_some()
+    }
+
     /// Stops syncing, if it was the present token that the server refused.
-    fn block(&mut self, blocked: Blocked, sent_with: TokenSerial) {
+    pub(crate) fn block(&mut self, blocked: Blocked, sent_with: TokenSerial) {
         if sent_with == self.token_serial {
             self.blocked = Some(blocked);
         }
@@ -172,7 +223,7 @@ impl SyncState {
 }
 
 /// How one activity takes a failure.
-enum Setback {
+pub(crate) enum Setback {
     /// The activity's own backoff.
     Later { retry_after_s: Option<u32>, what: String },
     /// The server answered, and this request's content may be why.
@@ -182,7 +233,7 @@ enum Setback {
 }
 
 /// Sorts a reply that is not the expected body.
-fn setback(reply: &Reply) -> Setback {
+pub(crate) fn setback(reply: &Reply) -> Setback {
     let problem: Option<Problem> = serde_json::from_slice(&reply.body).ok();
     let what = |problem: &Option<Problem>| {
         problem.as_ref().map_or_else(|| format!("HTTP {}", reply.status), |p| p.detail.clone())
@@ -198,7 +249,7 @@ fn setback(reply: &Reply) -> Setback {
         (426, Some(problem::PROTOCOL)) => Setback::Blocked(Blocked::NeedsUpdate(what(&problem))),
         // Size is judged by whatever stands on the way; everything else only by our own server.
         (413, _) => Setback::Content(problem),
-        (400 | 409 | 416 | 422 | 500, Some(_)) => Setback::Content(problem),
+        (400 | 404 | 409 | 410 | 416 | 422 | 460 | 500, Some(_)) => Setback::Content(problem),
         _ => Setback::Later { retry_after_s: reply.retry_after_s, what: what(&problem) },
     }
 }
@@ -234,19 +285,30 @@ impl Device {
     pub fn next_step(&mut self, now: Millis) -> Result<Step, StoreError> {
         if self.sync.blocked.is_some() || self.sync.token.is_none() {
             self.sync.blocked.get_or_insert(Blocked::NeedsToken);
-            return Ok(Step::Idle);
+            // What has begun to go up needs no token to go on.
+            let goes_on = self.sync.blocked == Some(Blocked::NeedsToken);
+            return Ok(match goes_on.then(|| transfer::next(self, now)).transpose()? {
+                Some(Next::Send(request)) => Step::Send(vec![request]),
+                Some(Next::At(at)) => Step::WaitUntil(at),
+                Some(Next::Nothing) | None => Step::Idle,
+            });
         }
         // A mirror that could not be caught up with is mended at once.
         let _ = overlay::catch_up(self);
         overlay::mend(self)?;
         let mut requests = Vec::new();
         let mut wake: Option<Millis> = None;
-        for step in [pull::next(self, now)?, push::next(self, now)?] {
-            match step {
-                Next::Send(request) => requests.push(request),
-                Next::At(at) => wake = Some(wake.map_or(at, |wake: Millis| wake.min(at))),
-                Next::Nothing => {}
-            }
+        let mut take = |step: Next| match step {
+            Next::Send(request) => requests.push(request),
+            Next::At(at) => wake = Some(wake.map_or(at, |wake: Millis| wake.min(at))),
+            Next::Nothing => {}
+        };
+        take(pull::next(self, now)?);
+        take(push::next(self, now)?);
+        take(custody::next(self, now)?);
+        // Operations first: a picture's next chunk waits until they are answered.
+        if !self.sync.push.is_in_flight() {
+            take(transfer::next(self, now)?);
         }
         Ok(match (requests.is_empty(), wake) {
             (false, _) => Step::Send(requests),
@@ -271,6 +333,10 @@ impl Device {
             push::on_reply(self, reply, now)
         } else if self.sync.pull.in_flight_is(id) {
             pull::on_reply(self, reply, now)
+        } else if self.sync.upload.in_flight_is(id) {
+            transfer::on_reply(self, reply, now)
+        } else if self.sync.custody.in_flight_is(id) {
+            custody::on_reply(self, reply, now)
         } else {
             Ok(())
         }
@@ -284,6 +350,10 @@ impl Device {
             push::on_failure(self, kind, now);
         } else if self.sync.pull.in_flight_is(id) {
             pull::on_failure(self, kind, now);
+        } else if self.sync.upload.in_flight_is(id) {
+            transfer::on_failure(self, kind, now);
+        } else if self.sync.custody.in_flight_is(id) {
+            custody::on_failure(self, kind, now);
         }
     }
 
@@ -293,17 +363,23 @@ impl Device {
         self.sync.pull.wanted = true;
         self.sync.pull.backoff.reset();
         self.sync.push.backoff.reset();
+        self.sync.upload.backoff.reset();
+        self.sync.custody.backoff.reset();
     }
 
     /// Whether requests are in flight.
     #[must_use]
     pub fn is_in_flight(&self) -> bool {
-        self.sync.push.is_in_flight() || self.sync.pull.is_in_flight()
+        let sync = &self.sync;
+        sync.push.is_in_flight()
+            || sync.pull.is_in_flight()
+            || sync.upload.is_in_flight()
+            || sync.custody.is_in_flight()
     }
 }
 
 /// What one activity wants.
-enum Next {
+pub(crate) enum Next {
     Send(Request),
     At(Millis),
     Nothing,

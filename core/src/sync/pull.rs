@@ -252,6 +252,7 @@ fn start_again(device: &mut Device, now: Millis) -> Result<(), StoreError> {
     let tx = device.conn.unchecked_transaction()?;
     journal::offer_all_again(&tx)?;
     tx.commit()?;
+    device.sync.custody.wanted = true;
     // A push that is under way may be answered with a sequence of the log that is gone.
     device.sync.push.forget_flight();
     rebuild(device)

@@ -328,7 +328,7 @@ fn refuse(rejection: Rejection) -> Judged {
 }
 
 fn reply(status: u16, body: &impl serde::Serialize) -> Reply {
-    Reply { status, retry_after_s: None, body: serde_json::to_vec(body).unwrap() }
+    Reply { status, retry_after_s: None, headers: Vec::new(), body: serde_json::to_vec(body).unwrap() }
 }
 
 fn problem(status: u16, code: &str) -> Reply {

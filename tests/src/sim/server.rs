@@ -56,6 +56,7 @@ impl From<Answer> for Reply {
         Self {
             status: answer.status,
             retry_after_s: retry_after.and_then(|(_, seconds)| seconds.parse().ok()),
+            headers: answer.headers,
             body: answer.body,
         }
     }

@@ -1,0 +1,195 @@
+//! Custody: comparing what the server holds of this journal with the journal, and offering again
+//! what it lacks.
+//!
+//! Nothing here decides what is true: an operation that is offered again is answered as a
+//! duplicate where the server has it after all.
+
+use std::collections::BTreeMap;
+
+use motomind_protocol::wire::Custody;
+use motomind_protocol::{Hash, Incarnation, Millis, OpId, limits};
+use rusqlite::Connection;
+use serde::Serialize;
+
+use super::{Backoff, FailureKind, Next, Reply, RequestId, Setback, TokenSerial, excerpt, setback};
+use crate::device::Device;
+use crate::error::StoreError;
+use crate::ids::read_id;
+use crate::{journal, overlay, transfer};
+
+/// How often the device asks by itself, ms.
+const INTERVAL_MS: Millis = 7 * 24 * 60 * 60 * 1000;
+
+/// What the last comparison found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CustodyReport {
+    /// When, UTC ms of the device clock.
+    pub compared_at: Millis,
+    /// How many operations of this journal the server holds.
+    pub held: u64,
+    /// Operations that the server had accepted and does not hold any more; they go again.
+    pub offered_again: Vec<OpId>,
+    /// Photos of which the server lacks the original and this device has it; they go again.
+    pub photos_again: Vec<Hash>,
+    /// Photos of which neither has the original.
+    pub photos_lost: Vec<Hash>,
+    /// The server's chain has another operation at its highest contiguous place than this journal:
+    /// a cloned phone, or damage on one side.
+    pub chains_differ: bool,
+}
+
+/// The comparing part of the machine.
+#[derive(Debug, Default)]
+pub(crate) struct CustodyState {
+    in_flight: Option<(RequestId, TokenSerial)>,
+    pub(crate) backoff: Backoff,
+    pub(crate) wanted: bool,
+    last: Option<CustodyReport>,
+    asked_at: Option<Millis>,
+}
+
+impl CustodyState {
+    pub(crate) fn in_flight_is(&self, id: RequestId) -> bool {
+        self.in_flight.is_some_and(|(flying, _)| flying == id)
+    }
+
+    pub(crate) fn is_in_flight(&self) -> bool {
+        self.in_flight.is_some()
+    }
+}
+
+impl Device {
+    /// Asks the server at the next opportunity what it holds of this journal. The device also does
+    /// so by itself every week that it is open, and after the server was restored.
+    pub fn compare_custody(&mut self) {
+        self.sync.custody.wanted = true;
+    }
+
+    /// What the last comparison since opening found.
+    #[must_use]
+    pub fn custody(&self) -> Option<&CustodyReport> {
+        self.sync.custody.last.as_ref()
+    }
+}
+
+pub(super) fn next(device: &mut Device, now: Millis) -> Result<Next, StoreError> {
+    let state = &mut device.sync.custody;
+    let due = state.asked_at.is_some_and(|at| now.saturating_sub(at) >= INTERVAL_MS);
+    state.asked_at.get_or_insert(now);
+    state.wanted |= due;
+    if state.in_flight.is_some() || !state.wanted {
+        return Ok(Next::Nothing);
+    }
+    if let Some(until) = state.backoff.waiting(now) {
+        return Ok(Next::At(until));
+    }
+    state.asked_at = Some(now);
+    let path = "/v1/devices/me/custody".to_string();
+    let request = device.sync.request("GET", path, Vec::new(), Vec::new());
+    device.sync.custody.in_flight = Some((request.id, device.sync.token_serial));
+    Ok(Next::Send(request))
+}
+
+pub(super) fn on_reply(device: &mut Device, reply: &Reply, now: Millis) -> Result<(), StoreError> {
+    let Some((_, token)) = device.sync.custody.in_flight.take() else {
+        return Ok(());
+    };
+    if reply.status == 200 {
+        return match serde_json::from_slice::<Custody>(&reply.body) {
+            Ok(custody) => compare(device, &custody, now),
+            Err(_) => {
+                fail(device, excerpt(&reply.body), None, now);
+                Ok(())
+            }
+        };
+    }
+    match setback(reply) {
+        Setback::Blocked(blocked) => device.sync.block(blocked, token),
+        Setback::Later { retry_after_s, what } => fail(device, what, retry_after_s, now),
+        // An older server has no custody to tell of.
+        Setback::Content(Some(problem)) if problem.status == 404 => {
+            device.sync.custody.wanted = false;
+        }
+        Setback::Content(problem) => {
+            let what = problem.map_or_else(|| format!("HTTP {}", reply.status), |p| p.detail);
+            fail(device, what, None, now);
+        }
+    }
+    Ok(())
+}
+
+fn fail(device: &mut Device, what: String, retry_after_s: Option<u32>, now: Millis) {
+    device.sync.last_problem = Some(what);
+    device.sync.custody.backoff.fail(now, retry_after_s, &mut device.rng);
+}
+
+fn compare(device: &mut Device, custody: &Custody, now: Millis) -> Result<(), StoreError> {
+    let mut report = CustodyReport { compared_at: now, ..CustodyReport::default() };
+    let lives: BTreeMap<Incarnation, _> =
+        custody.lives.iter().map(|life| (life.incarnation, life)).collect();
+    report.held = lives.values().map(|life| life.count).sum();
+    for mine in accepted(&device.conn)? {
+        let life = lives.get(&mine.incarnation);
+        let is_cut = life.is_some_and(|life| life.held.len() >= limits::CUSTODY_RUNS_MAX);
+        let told = |life: &&motomind_protocol::wire::LifeInCustody| life.held.last().copied();
+        let beyond = is_cut && life.and_then(|l| told(&l)).is_none_or(|(_, to)| mine.place > to);
+        let held = life.is_some_and(|life| {
+            life.held.iter().any(|(from, to)| (*from..=*to).contains(&mine.place))
+        });
+        if !held && !beyond {
+            report.offered_again.push(mine.op_id);
+        }
+        let head = life.filter(|life| life.high_water == mine.place).and_then(|life| life.head);
+        report.chains_differ |= head.is_some_and(|head| head != mine.hash);
+    }
+    let tx = device.conn.unchecked_transaction()?;
+    for op_id in &report.offered_again {
+        journal::offer_again(&tx, *op_id)?;
+    }
+    for photo in &custody.missing_photos.photos {
+        match transfer::offer_again(&tx, *photo)? {
+            transfer::Offered::Again => report.photos_again.push(*photo),
+            transfer::Offered::UnderWay => {}
+            transfer::Offered::Lost => report.photos_lost.push(*photo),
+        }
+    }
+    tx.commit()?;
+    overlay::follow(device, &report.offered_again);
+    device.sync.custody.wanted = false;
+    device.sync.custody.backoff.reset();
+    device.sync.custody.last = Some(report);
+    device.sync.heard_from_server(custody.server_time_ms, now);
+    Ok(())
+}
+
+struct Mine {
+    op_id: OpId,
+    incarnation: Incarnation,
+    place: u64,
+    hash: Hash,
+}
+
+/// What this journal believes accepted.
+fn accepted(conn: &Connection) -> Result<Vec<Mine>, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT o.op_id, i.incarnation, o.device_seq, o.hash
+         FROM operations o JOIN incarnations i ON i.n = o.incarnation
+         WHERE o.state = 'accepted' ORDER BY o.pos",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        all.push(Mine {
+            op_id: OpId(read_id(row, 0)?),
+            incarnation: Incarnation(read_id(row, 1)?),
+            place: row.get::<_, i64>(2)?.unsigned_abs(),
+            hash: Hash(row.get(3)?),
+        });
+    }
+    Ok(all)
+}
+
+pub(super) fn on_failure(device: &mut Device, _kind: FailureKind, now: Millis) {
+    device.sync.custody.in_flight = None;
+    device.sync.custody.backoff.fail(now, None, &mut device.rng);
+}

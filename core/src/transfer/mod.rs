@@ -1,0 +1,25 @@
+//! Photos on their way: up by tus, down by ranges, whoever moves the bytes.
+//!
+//! Operations go first, then previews, then originals. Each picture that goes up is a row of
+//! `uploads` and fails by itself; what the server has acknowledged is asked for, never guessed.
+//!
+//! ```text
+//!   queued ──▶ sending ──────────────▶ stored ──▶ its bytes here may be freed
+//!      │          │  ▲ resumed where the server says that it stands
+//!      │          ▼  │
+//!      │        refused (reason) ──▶ a person, or time, offers it again
+//!      └──▶ planned: the host moves the bytes by itself and tells how that went
+//! ```
+
+mod bytes;
+mod plan;
+mod policy;
+mod rows;
+mod upload;
+
+pub use plan::UploadPlan;
+pub use policy::{TransferPolicy, When};
+pub use rows::{UploadItem, UploadState, Variant};
+
+pub(crate) use rows::{Offered, offer_again, offer_all_again};
+pub(crate) use upload::{UploadFlow, next, on_failure, on_reply};
