@@ -95,7 +95,7 @@ impl Device {
         Ok(record.and_then(|record| record.corrects))
     }
 
-    fn known_event(&self, event: EventId) -> Result<Event, CaptureError> {
+    pub(crate) fn known_event(&self, event: EventId) -> Result<Event, CaptureError> {
         overlay::catch_up(self)?;
         if let Some(record) = self.noting_damage(mirror::event(&self.conn, event))? {
             return Ok(record.event);

@@ -11,13 +11,13 @@ use uuid::Uuid;
 
 use crate::act::act;
 use crate::device::{ChainHead, Device};
-use crate::error::CaptureError;
+use crate::error::{CaptureError, StoreError};
 use crate::fact::{Capture, Captured, Clock};
 use crate::records::unsettled_creation;
 use crate::{journal, mirror, open, overlay, transaction};
 
 /// What came of judging a capture.
-enum Judged {
+pub(crate) enum Judged {
     /// It is in the journal already.
     CapturedBefore(Captured),
     /// It may be stored.
@@ -25,10 +25,10 @@ enum Judged {
 }
 
 /// A capture that has been judged and sealed but not stored.
-struct Prepared {
-    operation: Operation,
+pub(crate) struct Prepared {
+    pub(crate) operation: Operation,
     sealed: SealedOperation,
-    warnings: Vec<Warning>,
+    pub(crate) warnings: Vec<Warning>,
 }
 
 /// An operation that has been judged and not sealed yet.
@@ -103,7 +103,7 @@ impl Device {
     }
 
     /// A mirror that cannot be mended now never stops a capture.
-    fn mend_if_possible(&mut self) {
+    pub(crate) fn mend_if_possible(&mut self) {
         let _ = overlay::mend(self);
     }
 
@@ -122,6 +122,10 @@ impl Device {
         clock: impl Into<Clock>,
     ) -> Result<Captured, CaptureError> {
         let stored = journal::find(&self.conn, op_id)?.ok_or(CaptureError::UnknownOperation)?;
+        if stored.is_statement {
+            // Photos, places and sessions are said anew, each in its own way.
+            return Err(CaptureError::UnknownOperation);
+        }
         match stored.state {
             OpState::Superseded => Err(CaptureError::AlreadySuperseded),
             OpState::Accepted => {
@@ -155,9 +159,7 @@ impl Device {
                     return self.take(capture, replaced, clock.into());
                 }
                 replaced.remove(0);
-                let captured = self.take(capture, replaced, clock.into())?;
-                self.set_aside(op_id, format!("amended as {}", captured.op_id))?;
-                Ok(captured)
+                self.take_and_set_aside(capture, replaced, clock.into(), Some(op_id))
             }
         }
     }
@@ -199,6 +201,9 @@ impl Device {
         let clock = clock.into();
         let stored = journal::find(&self.conn, op_id)?.ok_or(CaptureError::UnknownOperation)?;
         let mut target = op_id;
+        if stored.is_statement {
+            return self.discard_statement(stored, reason.into(), clock);
+        }
         if stored.has_a_foreign_id() && stored.operation()?.intent().is_none() {
             match journal::replaced_with(&self.conn, op_id)?.get(1) {
                 Some(earlier) => target = *earlier,
@@ -227,19 +232,41 @@ impl Device {
         supersedes: Vec<OpId>,
         clock: Clock,
     ) -> Result<Captured, CaptureError> {
+        self.take_and_set_aside(capture, supersedes, clock, None)
+    }
+
+    /// Captures, and in the same transaction takes another capture out of sight on this device:
+    /// one whose id is someone else's, so that nothing may be said of it.
+    fn take_and_set_aside(
+        &mut self,
+        capture: Capture,
+        supersedes: Vec<OpId>,
+        clock: Clock,
+        aside: Option<OpId>,
+    ) -> Result<Captured, CaptureError> {
+        let why = |captured: &Captured| format!("amended as {}", captured.op_id);
         self.mend_if_possible();
         let prepared = match self.judge(capture, supersedes, clock)? {
-            Judged::CapturedBefore(captured) => return Ok(captured),
+            Judged::CapturedBefore(captured) => {
+                aside.map(|op_id| self.set_aside(op_id, why(&captured))).transpose()?;
+                return Ok(captured);
+            }
             Judged::New(prepared) => prepared,
         };
         let head = self.head;
         transaction::begin(&self.conn)?;
-        let outcome = self
-            .append(&prepared)
-            .and_then(|captured| Ok(transaction::commit(&self.conn).map(|()| captured)?));
+        let outcome = self.append(&prepared).and_then(|captured| {
+            if let Some(op_id) = aside {
+                journal::set_aside(&self.conn, op_id, why(&captured))?;
+            }
+            Ok(transaction::commit(&self.conn).map(|()| captured)?)
+        });
         match outcome {
             Ok(captured) => {
                 overlay::show(self, vec![prepared.operation]);
+                if let Some(op_id) = aside {
+                    overlay::follow(self, &[op_id]);
+                }
                 Ok(captured)
             }
             Err(error) => Err(self.nothing_stored(head, error)),
@@ -247,7 +274,7 @@ impl Device {
     }
 
     /// Judges and seals.
-    fn judge(
+    pub(crate) fn judge(
         &mut self,
         capture: Capture,
         supersedes: Vec<OpId>,
@@ -299,8 +326,41 @@ impl Device {
         Ok((operation, sealed))
     }
 
-    /// Seals operations and makes them durable, all or none.
-    pub(crate) fn seal_all(&mut self, drafts: Vec<Draft>) -> Result<Vec<Operation>, CaptureError> {
+    /// Makes durable, all or none: what a caller writes to the journal, an event that has been
+    /// judged, and operations behind it.
+    pub(crate) fn store_together(
+        &mut self,
+        event: Option<Box<Prepared>>,
+        drafts: Vec<Draft>,
+        beside: impl FnOnce(&rusqlite::Connection) -> Result<(), StoreError>,
+    ) -> Result<Vec<Operation>, CaptureError> {
+        let head = self.head;
+        transaction::begin(&self.conn)?;
+        let stored = beside(&self.conn).map_err(CaptureError::from).and_then(|()| {
+            let mut operations = Vec::with_capacity(drafts.len() + 1);
+            if let Some(event) = event {
+                self.append(&event)?;
+                operations.push(event.operation);
+            }
+            for draft in drafts {
+                let (operation, sealed) = self.seal(draft)?;
+                let prepared = Prepared { operation, sealed, warnings: Vec::new() };
+                self.append(&prepared)?;
+                operations.push(prepared.operation);
+            }
+            transaction::commit(&self.conn)?;
+            Ok(operations)
+        });
+        stored.map_err(|error| self.nothing_stored(head, error))
+    }
+
+    /// Seals operations and makes them durable, and takes others out of sight on this device, each
+    /// with why: all or none.
+    pub(crate) fn seal_all(
+        &mut self,
+        drafts: Vec<Draft>,
+        aside: Vec<(OpId, String)>,
+    ) -> Result<Vec<Operation>, CaptureError> {
         let head = self.head;
         transaction::begin(&self.conn)?;
         let sealed: Result<Vec<Operation>, CaptureError> = drafts
@@ -312,9 +372,18 @@ impl Device {
                 Ok(prepared.operation)
             })
             .collect();
-        let stored =
-            sealed.and_then(|sealed| Ok(transaction::commit(&self.conn).map(|()| sealed)?));
-        stored.map_err(|error| self.nothing_stored(head, error))
+        let out_of_sight: Vec<OpId> = aside.iter().map(|(op_id, _)| *op_id).collect();
+        let stored = sealed.and_then(|sealed| {
+            for (op_id, why) in aside {
+                journal::set_aside(&self.conn, op_id, why)?;
+            }
+            Ok(transaction::commit(&self.conn).map(|()| sealed)?)
+        });
+        let sealed = stored.map_err(|error| self.nothing_stored(head, error))?;
+        if !out_of_sight.is_empty() {
+            overlay::follow(self, &out_of_sight);
+        }
+        Ok(sealed)
     }
 
     fn append(&mut self, prepared: &Prepared) -> Result<Captured, CaptureError> {
@@ -331,13 +400,15 @@ impl Device {
         })
     }
 
-    fn captured_before(
+    pub(crate) fn captured_before(
         &self,
         op_id: OpId,
         event: &Event,
     ) -> Result<Option<Captured>, CaptureError> {
         let known = match journal::find(&self.conn, op_id)? {
-            Some(stored) => stored.operation()?.event().cloned(),
+            Some(stored) => {
+                Some(stored.operation()?.event().cloned().ok_or(CaptureError::IdReused)?)
+            }
             None => {
                 let record = self.noting_damage(mirror::event(&self.conn, op_id.into()));
                 record.ok().flatten().map(|record| record.event)

@@ -1,7 +1,7 @@
 //! The device: one journal, one mirror, one sync machine.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use motomind_protocol::{ChainBreak, Hash, Operation, SealedOperation, VehicleId, verify_chain};
 use rand_chacha::ChaCha20Rng;
@@ -11,6 +11,7 @@ use crate::error::StoreError;
 use crate::journal;
 use crate::mirror::RecordRef;
 use crate::open::{DeviceIdentity, OpenOptions};
+use crate::photos::HalfWritten;
 use crate::sync::SyncState;
 
 /// One installation's data for one user, open. Not shared between threads; wrap it in a mutex.
@@ -28,6 +29,10 @@ pub struct Device {
     pub(crate) unshown: RefCell<Vec<Operation>>,
     /// Reading the mirror found damage. The next call that may change something empties it.
     pub(crate) mirror_is_damaged: Cell<bool>,
+    /// Photos between their beginning and their end.
+    pub(crate) half_written: BTreeMap<u64, HalfWritten>,
+    /// How many photos were begun since the opening.
+    pub(crate) photos_begun: u64,
     /// The files, to attach a mirror again.
     pub(crate) files: OpenOptions,
 }
@@ -90,6 +95,8 @@ impl Device {
             mirror_is_stale: Cell::new(false),
             unshown: RefCell::default(),
             mirror_is_damaged: Cell::new(false),
+            half_written: BTreeMap::new(),
+            photos_begun: 0,
             files,
         })
     }

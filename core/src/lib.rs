@@ -64,6 +64,7 @@ mod overlay;
 mod pending;
 pub mod photo;
 mod photos;
+mod places;
 mod records;
 mod salvage;
 mod sync;
@@ -84,7 +85,12 @@ pub use mirror::{
 };
 pub use open::{DeviceIdentity, OpenOptions};
 pub use pending::{PendingItem, Status};
+pub use photos::{
+    AddedPhoto, FlagsShown, HostPreview, NewPhoto, PhotoEdit, PhotoHandle, PhotoMeta, PhotoPiece,
+    PhotoShown, PhotoTarget, Room, Whereabouts,
+};
+pub use places::{CorrectionShown, LocationSaid, PlaceShown};
 pub use records::{Edited, Moved, RecordConflict, RecordView, Typed};
 pub use salvage::{Salvaged, salvage};
 pub use sync::{Blocked, CustodyReport, FailureKind, REPLY_HEADERS, Reply, Request, RequestId, Step};
-pub use transfer::{TransferPolicy, UploadItem, UploadPlan, UploadState, Variant, When};
+pub use transfer::{SpaceReport, TransferPolicy, UploadItem, UploadPlan, UploadState, Variant, When};

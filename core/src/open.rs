@@ -13,11 +13,15 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use crate::device::Device;
 use crate::error::{OpenError, StoreError};
 use crate::ids::{blob, read_id};
+use crate::photos::blobs;
 use crate::{mirror, overlay, sync};
 
 /// Numbered journal migrations; the file's `user_version` is the last one applied.
-pub(crate) const JOURNAL_MIGRATIONS: &[&str] =
-    &[include_str!("journal/001_journal.sql"), include_str!("journal/002_records.sql")];
+pub(crate) const JOURNAL_MIGRATIONS: &[&str] = &[
+    include_str!("journal/001_journal.sql"),
+    include_str!("journal/002_records.sql"),
+    include_str!("journal/003_photos.sql"),
+];
 
 /// How to open a device.
 #[derive(Clone, Debug)]
@@ -60,6 +64,7 @@ impl Device {
         let conn = open_connection(&options)?;
         migrate_journal(&conn)?;
         check_journal(&conn)?;
+        blobs::remove_half_written(&conn, &[])?;
         attach_mirror(&conn, &options)?;
         let who = identify(&conn, &options, &mut rng)?;
         let now = options.now;
@@ -132,10 +137,12 @@ pub(crate) fn open_file(
     Ok(conn)
 }
 
-/// How a journal is written: synced at every commit.
+/// How a journal is written: synced at every commit. A new one can give back the space of photos
+/// that were freed, which must be said before its first table; an older one uses it again itself.
 pub(crate) fn settle_durability(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute_batch(
         "PRAGMA main.page_size = 4096;
+         PRAGMA main.auto_vacuum = INCREMENTAL;
          PRAGMA main.journal_mode = WAL;
          PRAGMA main.synchronous = FULL;
          PRAGMA fullfsync = ON;

@@ -11,15 +11,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use motomind_protocol::records::schema::COLLECTIONS;
-use motomind_protocol::{Event, EventId, EventRecord, OpId, OpState, Operation, VehicleId};
+use motomind_protocol::{Body, EventId, EventRecord, OpId, OpState, Operation, VehicleId};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
 use crate::device::Device;
 use crate::error::StoreError;
-use crate::ids::{blob, read_id};
+use crate::ids::{blob, read_id, read_id_opt};
 use crate::journal::{self, Stored};
-use crate::mirror::{self, PageError, RecordRef, Standing};
+use crate::mirror::{self, PageError, RecordRef, Standing, statements};
 use crate::records::overlay as records;
 use crate::{open, transaction};
 
@@ -35,8 +35,8 @@ pub(crate) fn show(device: &mut Device, operations: Vec<Operation>) {
     }
     device.changes.tables.insert("pending");
     let plain = operations.iter().all(|operation| {
-        let corrects = operation.event().is_some_and(|event| event.corrects.is_some());
-        operation.supersedes.is_empty() && !corrects
+        let alone = operation.event().is_some_and(|event| event.corrects.is_none());
+        operation.supersedes.is_empty() && alone
     });
     device.unshown.borrow_mut().extend(operations);
     if !plain || device.unshown.borrow().len() > UNSHOWN_MAX {
@@ -72,6 +72,9 @@ fn show_each(conn: &Connection, operations: &[Operation]) -> Result<(), StoreErr
     for operation in operations {
         if let Some(superseded) = operation.supersedes.first() {
             take_out(conn, *superseded)?;
+            if operation.event().is_some() {
+                statements::follow(conn, superseded.0.into(), operation.op_id.into())?;
+            }
         }
         // Just captured under an id that the mirror does not know: no look at what is there.
         put_over(conn, operation, OpState::Queued, None, generation)?;
@@ -107,9 +110,7 @@ fn try_follow(conn: &Connection, changed: &[OpId]) -> Result<Followed, StoreErro
         }
         if belongs(&stored, position.seq, position.rebuilding) {
             put(&tx, &operation, stored.state, stored.seq, position.generation)?;
-        } else if stored.state == OpState::Superseded
-            || operation.event().is_some_and(Event::is_retraction)
-        {
+        } else if stored.state == OpState::Superseded || takes_back(&operation) {
             // The log has passed it without an event: a discard of what had never arrived.
             take_out(&tx, *op_id)?;
         }
@@ -118,6 +119,17 @@ fn try_follow(conn: &Connection, changed: &[OpId]) -> Result<Followed, StoreErro
     records.iter().try_for_each(|record| records::project(&tx, record))?;
     tx.commit()?;
     Ok((vehicles, records))
+}
+
+/// Whether an operation may have been accepted without the log telling of it: a discard of what had
+/// never arrived.
+fn takes_back(operation: &Operation) -> bool {
+    match &operation.body {
+        Body::Event(event) => event.is_retraction(),
+        Body::Photo(said) => said.removed,
+        Body::LocationCorrection(said) => said.withdrawn,
+        Body::Session(_) | Body::Record(_) | Body::Other(_) => false,
+    }
 }
 
 /// Vehicles whose timelines, and records whose rows may have changed.
@@ -166,7 +178,7 @@ pub(crate) fn rebuild(device: &mut Device) -> Result<(), StoreError> {
         let conn = &device.conn;
         let mut wrong = Vec::new();
         each_overlaid_operation(conn, position.seq, |stored| {
-            let state = (stored.state.as_str().to_string(), stored.seq);
+            let state = (stored.state.as_str().to_string(), stored.seq, about(conn, &stored)?);
             if shown.remove(&stored.sealed.op_id.0) != Some(state) {
                 wrong.push(stored);
             }
@@ -187,15 +199,37 @@ pub(crate) fn rebuild(device: &mut Device) -> Result<(), StoreError> {
     Ok(())
 }
 
-type Shown = BTreeMap<Uuid, (String, Option<u64>)>;
+/// State, sequence and, of a statement, the event that it is about.
+type Shown = BTreeMap<Uuid, (String, Option<u64>, Option<EventId>)>;
+
+/// The event that an own statement is about: what stands in the place of the one that it names.
+fn about(conn: &Connection, stored: &Stored) -> Result<Option<EventId>, StoreError> {
+    match stored.is_statement {
+        true => event_of(conn, &stored.operation()?),
+        false => Ok(None),
+    }
+}
+
+fn event_of(conn: &Connection, operation: &Operation) -> Result<Option<EventId>, StoreError> {
+    let named = match &operation.body {
+        Body::Photo(said) => said.event_id,
+        Body::LocationCorrection(said) => said.event_id,
+        Body::Event(_) | Body::Record(_) | Body::Session(_) | Body::Other(_) => return Ok(None),
+    };
+    journal::stands_for(conn, named).map(Some)
+}
 
 fn overlaid(conn: &Connection) -> Result<Shown, StoreError> {
-    let mut statement = conn.prepare("SELECT event_id, state, seq FROM events WHERE own = 1")?;
+    let mut statement = conn.prepare(
+        "SELECT event_id, state, seq, NULL FROM events WHERE own = 1
+         UNION ALL SELECT id, state, seq, event_id FROM statements WHERE own = 1",
+    )?;
     let mut rows = statement.query([])?;
     let mut shown = BTreeMap::new();
     while let Some(row) = rows.next()? {
         let seq: Option<i64> = row.get(2)?;
-        shown.insert(read_id(row, 0)?, (row.get(1)?, seq.map(i64::unsigned_abs)));
+        let about = read_id_opt(row, 3)?.map(EventId);
+        shown.insert(read_id(row, 0)?, (row.get(1)?, seq.map(i64::unsigned_abs), about));
     }
     Ok(shown)
 }
@@ -220,7 +254,7 @@ fn each_overlaid_operation(
     Ok(())
 }
 
-/// Puts an operation's event over the mirror, unless the server's own row is there already.
+/// Puts an operation's event or statement over the mirror, unless the server's own row is there already.
 fn put(
     conn: &Connection,
     operation: &Operation,
@@ -228,13 +262,13 @@ fn put(
     seq: Option<u64>,
     generation: i64,
 ) -> Result<(), StoreError> {
-    match operation.event() {
-        Some(event) if is_from_server(conn, event.id, generation)? => Ok(()),
-        _ => put_over(conn, operation, state, seq, generation),
+    match is_told(conn, operation, generation)? {
+        true => Ok(()),
+        false => put_over(conn, operation, state, seq, generation),
     }
 }
 
-/// Puts an operation's event over whatever the mirror holds.
+/// Puts an operation's event or statement over whatever the mirror holds.
 fn put_over(
     conn: &Connection,
     operation: &Operation,
@@ -242,8 +276,13 @@ fn put_over(
     seq: Option<u64>,
     generation: i64,
 ) -> Result<(), StoreError> {
+    let standing = Standing { seq, state: state.as_str(), own: true };
     let Some(event) = operation.event() else {
-        return Ok(());
+        let about = event_of(conn, operation)?;
+        let Some((kind, data)) = statements::stated_text(operation, about)? else {
+            return Ok(());
+        };
+        return stored(statements::put(conn, kind, &data, standing, generation));
     };
     let record = EventRecord {
         event: event.clone(),
@@ -256,8 +295,11 @@ fn put_over(
         extra: serde_json::Map::new(),
     };
     let data = serde_json::to_string(&record)?;
-    let standing = Standing { seq, state: state.as_str(), own: true };
-    match mirror::put_event(conn, &data, standing, generation) {
+    stored(mirror::put_event(conn, &data, standing, generation))
+}
+
+fn stored(put: Result<VehicleId, PageError>) -> Result<(), StoreError> {
+    match put {
         Ok(_) => Ok(()),
         Err(PageError::Store(error)) => Err(error),
         Err(other) => Err(StoreError::Damaged(other.to_string())),
@@ -274,11 +316,11 @@ pub(crate) fn contradicted(conn: &Connection, ops: &[OpId]) -> Result<bool, Stor
         let passed = stored.seq.is_some_and(|seq| seq <= position.seq);
         if stored.state == OpState::Accepted && passed {
             let operation = stored.operation()?;
-            // A discard may have stated nothing; only an event must be there.
-            let event = operation.event().filter(|event| !event.is_retraction());
-            if let Some(event) = event
-                && !is_from_server(conn, event.id, position.generation)?
-            {
+            // A discard may have stated nothing; anything else must be there.
+            let told = operation.intent().is_some()
+                || takes_back(&operation)
+                || is_told(conn, &operation, position.generation)?;
+            if !told {
                 return Ok(true);
             }
         }
@@ -295,7 +337,10 @@ pub(crate) fn check_log(conn: &Connection) -> Result<(), StoreError> {
             "SELECT op_id FROM operations
              WHERE state = 'accepted' AND seq <= ?1 AND action IS NULL AND NOT EXISTS (
                SELECT 1 FROM events
-               WHERE event_id = op_id AND own = 0 AND generation = ?2)",
+               WHERE event_id = op_id AND own = 0 AND generation = ?2)
+             AND NOT EXISTS (
+               SELECT 1 FROM statements
+               WHERE id = op_id AND own = 0 AND generation = ?2)",
         )?;
         let mut rows = statement.query(params![position.seq as i64, position.generation])?;
         let mut passed = Vec::new();
@@ -312,6 +357,14 @@ pub(crate) fn check_log(conn: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Whether the log of a generation has told of an event or a statement.
+fn is_told(conn: &Connection, operation: &Operation, generation: i64) -> Result<bool, StoreError> {
+    match operation.event() {
+        Some(event) => is_from_server(conn, event.id, generation),
+        None => statements::is_told(conn, operation.op_id.0, generation),
+    }
+}
+
 fn is_from_server(conn: &Connection, event: EventId, generation: i64) -> Result<bool, StoreError> {
     let own: Option<bool> = conn
         .prepare_cached("SELECT own FROM events WHERE event_id = ?1 AND generation = ?2")?
@@ -322,7 +375,8 @@ fn is_from_server(conn: &Connection, event: EventId, generation: i64) -> Result<
 
 /// Removes an overlaid row; one that the server has told of stays.
 pub(crate) fn take_out(conn: &Connection, op_id: OpId) -> Result<(), StoreError> {
-    mirror::remove_own(conn, op_id.into())
+    mirror::remove_own(conn, op_id.into())?;
+    statements::remove_own(conn, op_id)
 }
 
 /// Own operations that the server had accepted at a sequence that the mirror has passed, without
@@ -332,7 +386,8 @@ pub(crate) fn accepted_but_missing(
     mirror_seq: u64,
 ) -> Result<Vec<OpId>, StoreError> {
     let mut statement = conn.prepare_cached(
-        "SELECT event_id FROM events WHERE own = 1 AND state = 'accepted' AND seq <= ?1",
+        "SELECT event_id FROM events WHERE own = 1 AND state = 'accepted' AND seq <= ?1
+         UNION ALL SELECT id FROM statements WHERE own = 1 AND state = 'accepted' AND seq <= ?1",
     )?;
     let mut rows = statement.query([mirror_seq as i64])?;
     let mut missing = Vec::new();

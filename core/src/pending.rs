@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use motomind_protocol::flow::Session;
 use motomind_protocol::records::RecordIntent;
 use motomind_protocol::wire::Rejection;
-use motomind_protocol::{Event, Garage, Millis, OpId, OpState, VehicleId};
+use motomind_protocol::{
+    Attachment, Body, Event, Garage, LocationCorrection, Millis, OpId, OpState, VehicleId,
+};
 use rusqlite::OptionalExtension;
 use serde::Serialize;
 
@@ -40,6 +43,12 @@ pub struct PendingItem {
     pub event: Option<Event>,
     /// What was changed of a record.
     pub change: Option<RecordIntent>,
+    /// What was said of a photo on an event.
+    pub photo: Option<Attachment>,
+    /// Where an event was said to have happened.
+    pub location: Option<LocationCorrection>,
+    /// The capture session that is over.
+    pub session: Option<Session>,
 }
 
 /// The whole of syncing at a glance.
@@ -229,6 +238,18 @@ impl PendingItem {
             supersedes: stored.supersedes,
             event: operation.event().cloned(),
             change: operation.intent().cloned(),
+            photo: match &operation.body {
+                Body::Photo(said) => Some(Attachment::clone(said)),
+                _ => None,
+            },
+            location: match &operation.body {
+                Body::LocationCorrection(said) => Some(LocationCorrection::clone(said)),
+                _ => None,
+            },
+            session: match operation.body {
+                Body::Session(session) => Some(*session),
+                _ => None,
+            },
         })
     }
 }

@@ -70,9 +70,9 @@ fn copy_table(old: &Connection, new: &Connection, table: &str) -> Result<(), Ope
 /// One position at a time, so that an unreadable page costs only what lies on it.
 fn copy_operations(old: &Connection, new: &Connection) -> Result<Salvaged, OpenError> {
     let mut salvaged = Salvaged::default();
-    let slots = ["?"; 17].join(", ");
+    let slots = ["?"; 18].join(", ");
     let mut insert = new.prepare(&format!(
-        "INSERT OR IGNORE INTO operations ({COLUMNS}, action) VALUES ({slots})"
+        "INSERT OR IGNORE INTO operations ({COLUMNS}, action, kind) VALUES ({slots})"
     ))?;
     let mut select = old.prepare(&format!("SELECT {COLUMNS} FROM operations WHERE pos = ?1"))?;
     for pos in 1..=last_position(old)? {
@@ -86,6 +86,8 @@ fn copy_operations(old: &Connection, new: &Connection) -> Result<Salvaged, OpenE
                 let operation = serde_json::from_str(&text).ok();
                 let action = operation.as_ref().and_then(journal::action_of).map(str::to_owned);
                 values.push(action.into());
+                let kind = operation.as_ref().and_then(journal::kind_of).map(str::to_owned);
+                values.push(kind.into());
                 Ok((OpId(read_id(row, 1)?), intact, values))
             })
             .optional();

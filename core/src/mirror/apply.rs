@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use chrono::NaiveDate;
 use motomind_protocol::effective::Act;
+use motomind_protocol::wire::PhotoStored;
 use motomind_protocol::{EventId, Flag, Millis, OpId, VehicleId, registry};
 use rusqlite::{CachedStatement, Connection, params};
 use serde::Deserialize;
@@ -12,6 +13,7 @@ use serde_json::value::RawValue;
 
 use super::family;
 use super::records::{self, RecordRef};
+use super::statements::{self, StatementKind};
 use crate::error::StoreError;
 use crate::ids::{blob, blob_opt};
 
@@ -56,6 +58,8 @@ pub struct Applied {
     pub told: Vec<(OpId, bool)>,
     /// Operations that closed the id of another.
     pub closed_by: Vec<OpId>,
+    /// Photos and previews that have come to the server.
+    pub stored: Vec<PhotoStored>,
 }
 
 #[derive(Deserialize)]
@@ -94,6 +98,12 @@ struct EventColumns<'a> {
     occurred_at: Millis,
     date: NaiveDate,
     miles: Option<i64>,
+    #[serde(borrow)]
+    fix: Option<&'a RawValue>,
+    #[serde(borrow)]
+    photo_fix: Option<&'a RawValue>,
+    #[serde(borrow)]
+    position: Option<&'a RawValue>,
     #[serde(default)]
     payload: PayloadColumns,
 }
@@ -153,10 +163,24 @@ pub fn apply(
                 let closed: ClosedColumns = serde_json::from_str(data).map_err(unreadable)?;
                 applied.closed_by.push(closed.by);
             }
-            // Kinds of a newer server are read after an upgrade, when the mirror is rebuilt.
-            _ => {}
+            "photo_stored" => {
+                let stored: PhotoStored = serde_json::from_str(data).map_err(unreadable)?;
+                statements::put_stored(conn, &stored, generation)?;
+                applied.stored.push(stored);
+            }
+            kind => {
+                // Kinds of a newer server are read after an upgrade, when the mirror is rebuilt.
+                let Some(kind) = StatementKind::find(kind) else { continue };
+                let standing = Standing { seq: Some(change.seq), state: "accepted", own: false };
+                let put = statements::put(conn, kind, data, standing, generation);
+                applied.timelines.insert(put.map_err(|e| match e {
+                    PageError::Unreadable { error, .. } => unreadable(error),
+                    other => other,
+                })?);
+            }
         }
     }
+    statements::pass(conn, applied.seq)?;
     Ok(applied)
 }
 
@@ -182,6 +206,9 @@ pub fn put_event(
     let before = family::place(conn, id)?;
     insert_event(conn, &record, data, standing, generation, corrects, root)?;
     family::moved(conn, id, &before, root)?;
+    if statements::any(conn, id)? {
+        statements::settle(conn, root.unwrap_or(id))?;
+    }
     Ok(record.event.vehicle_id)
 }
 
@@ -199,6 +226,11 @@ fn insert_event(
     let clock_ahead = record.flags.contains(&Flag::ClockAhead);
     let at = if clock_ahead { record.received_at } else { event.occurred_at };
     let starts_segment = event.payload.odometer_replaced == Some(serde_json::Value::Bool(true));
+    let place = statements::measured(&statements::Sources {
+        fix: event.fix.map(RawValue::get),
+        photo_fix: event.photo_fix.map(RawValue::get),
+        position: event.position.map(RawValue::get),
+    });
     put_statement(conn)?.execute(params![
         blob(&event.id.0),
         blob(&event.vehicle_id.0),
@@ -216,6 +248,10 @@ fn insert_event(
         // As a family of its own; a refused one stays visible.
         !Act::of_type(kind).states_a_fact() && standing.state != "rejected",
         generation,
+        place.as_ref().map(|place| place.latitude),
+        place.as_ref().map(|place| place.longitude),
+        place.as_ref().and_then(|place| place.accuracy_m),
+        place.as_ref().map(|place| statements::from_name(place.from)),
         data,
     ])?;
     Ok(())
@@ -224,15 +260,19 @@ fn insert_event(
 fn put_statement(conn: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
     conn.prepare_cached(
         "INSERT INTO events (event_id, vehicle_id, type, occurred_at, at, date, miles,
-           starts_segment, seq, state, own, corrects, root, hidden, generation, data)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+           starts_segment, seq, state, own, corrects, root, hidden, generation, latitude,
+           longitude, accuracy_m, place_from, data)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+                 ?19, ?20)
          ON CONFLICT (event_id) DO UPDATE SET
            vehicle_id = excluded.vehicle_id, type = excluded.type,
            occurred_at = excluded.occurred_at, at = excluded.at, date = excluded.date,
            miles = excluded.miles, starts_segment = excluded.starts_segment,
            seq = excluded.seq, state = excluded.state, own = excluded.own,
            corrects = excluded.corrects, root = excluded.root, hidden = excluded.hidden,
-           generation = excluded.generation, data = excluded.data",
+           generation = excluded.generation, photos = 0, latitude = excluded.latitude,
+           longitude = excluded.longitude, accuracy_m = excluded.accuracy_m, address = NULL,
+           place_from = excluded.place_from, data = excluded.data",
     )
 }
 
@@ -282,6 +322,7 @@ pub fn begin_rebuild(conn: &Connection, generation: i64) -> Result<(), StoreErro
 /// [`StoreError`] as SQLite reports it.
 pub fn finish_rebuild(conn: &Connection) -> Result<(), StoreError> {
     family::remove_untold(conn)?;
+    statements::remove_untold(conn)?;
     records::remove_untold(conn)?;
     conn.execute_batch("UPDATE mirror SET rebuilding = 0")?;
     Ok(())

@@ -15,9 +15,10 @@ use serde::Serialize;
 use crate::error::StoreError;
 use crate::ids::{blob, read_id, read_id_opt};
 use crate::mirror::query::{self, TimelineEntry};
+use crate::mirror::statements;
 
 /// The first event of the chain that `event` belongs to; itself when nothing is known of it.
-pub(super) fn root_of(conn: &Connection, event: EventId) -> Result<EventId, StoreError> {
+pub(crate) fn root_of(conn: &Connection, event: EventId) -> Result<EventId, StoreError> {
     let root = conn
         .prepare_cached("SELECT root FROM events WHERE event_id = ?1")?
         .query_row([blob(&event.0)], |row| read_id_opt(row, 0))
@@ -201,7 +202,7 @@ fn refresh(conn: &Connection, root: EventId) -> Result<(), StoreError> {
         let counts = counts == Some(member.event_id) && member.act.states_a_fact();
         statement.execute(params![blob(&member.event_id.0), !(rejected || counts)])?;
     }
-    Ok(())
+    statements::settle(conn, root)
 }
 
 fn members(conn: &Connection, root: EventId) -> Result<Vec<Row>, StoreError> {

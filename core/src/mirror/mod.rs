@@ -4,14 +4,16 @@
 //! Everything here works on a plain [`Connection`] in which the mirror's tables are visible.
 
 mod apply;
+pub(crate) mod documents;
 mod family;
 pub(crate) mod layout;
 mod query;
 pub(crate) mod records;
+pub(crate) mod statements;
 
 pub use apply::{Applied, PageError, Standing, apply, begin_rebuild, finish_rebuild, put_event};
 pub use family::{Family, FamilyMember};
-pub(crate) use family::{family_of, remove_own};
+pub(crate) use family::{family_of, remove_own, root_of};
 pub use query::{PageKey, TimelineEntry, TimelinePage, TimelineQuery, VehicleEntry};
 pub(crate) use query::{event, events_near, garages, reading_before, timeline, vehicle, vehicles};
 
@@ -23,7 +25,7 @@ use rusqlite::Connection;
 use crate::error::StoreError;
 
 /// Version of the mirror's tables. Another version is emptied and pulled again.
-pub const MIRROR_VERSION: i64 = 2;
+pub const MIRROR_VERSION: i64 = 4;
 
 /// Where the mirror stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,7 +55,8 @@ pub fn create(conn: &Connection) -> Result<(), StoreError> {
 }
 
 fn create_in(conn: &Connection, schema: &str) -> Result<(), StoreError> {
-    let sql = include_str!("schema.sql").replace("$schema.", &format!("{schema}."));
+    let sql = concat!(include_str!("schema.sql"), include_str!("../transfer/cache.sql"))
+        .replace("$schema.", &format!("{schema}."));
     let tx = conn.unchecked_transaction()?;
     tx.execute_batch(&sql)?;
     layout::create(&tx, schema)?;

@@ -1,5 +1,6 @@
 //! What the screen asks of the mirror.
 
+use motomind_protocol::place::Place;
 use motomind_protocol::{
     Day, Event, EventId, EventRecord, Garage, GarageId, Millis, OpState, Reading, Vehicle,
     VehicleId, limits, odometer,
@@ -8,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::records::{RecordMarks, read_marks};
+use super::statements::read_place;
 use crate::error::StoreError;
 use crate::ids::{blob, blob_opt, read_id};
 
@@ -73,6 +75,10 @@ pub struct TimelineEntry {
     pub corrects: Option<EventId>,
     /// Corrected or retracted.
     pub hidden: bool,
+    /// How many photos are on it; [`crate::Device::photos`] tells of them.
+    pub photos: u64,
+    /// Where it happened, as everyone shows it; [`crate::Device::place`] tells what is known.
+    pub place: Option<Place>,
     /// [`EventRecord`] as JSON.
     pub record_json: String,
 }
@@ -96,6 +102,8 @@ pub struct VehicleEntry {
     pub name: String,
     /// Current mileage: the override, else the newest effective reading of any type.
     pub miles: Option<i64>,
+    /// Where it was last, by the newest event that says so.
+    pub last_place: Option<Place>,
     /// Its captures and edits that the server does not have yet.
     pub pending: u64,
     /// Where its record stands.
@@ -104,7 +112,7 @@ pub struct VehicleEntry {
 }
 
 const ENTRY: &str = "event_id, vehicle_id, type, occurred_at, date, miles, seq, state, corrects, \
-     hidden, data";
+     hidden, photos, latitude, longitude, accuracy_m, address, place_from, data";
 
 /// A page of the timeline.
 pub(crate) fn timeline(
@@ -194,7 +202,9 @@ fn read_entry(row: &Row<'_>) -> Result<TimelineEntry, StoreError> {
         state: state.parse().map_err(|()| StoreError::Damaged(format!("state {state}")))?,
         corrects: crate::ids::read_id_opt(row, 8)?.map(EventId),
         hidden: row.get(9)?,
-        record_json: row.get(10)?,
+        photos: row.get::<_, i64>(10)?.unsigned_abs(),
+        place: read_place(row, 11)?,
+        record_json: row.get(16)?,
     })
 }
 
@@ -262,8 +272,13 @@ const VEHICLE: &str = "SELECT v.id, v.label, v.deleted_at, v.state, v.refused, v
        (SELECT miles FROM events e
         WHERE e.vehicle_id = v.id AND e.miles IS NOT NULL AND e.hidden = 0
           AND e.state <> 'rejected'
-        ORDER BY e.at DESC, e.seq IS NULL DESC, e.seq DESC LIMIT 1)
-     FROM vehicles v";
+        ORDER BY e.at DESC, e.seq IS NULL DESC, e.seq DESC LIMIT 1),
+       p.latitude, p.longitude, p.accuracy_m, p.address, p.place_from
+     FROM vehicles v LEFT JOIN events p ON p.n = (
+       SELECT n FROM events e
+       WHERE e.vehicle_id = v.id AND e.latitude IS NOT NULL AND e.hidden = 0
+         AND e.state <> 'rejected'
+       ORDER BY e.occurred_at DESC, e.event_id DESC LIMIT 1)";
 
 /// Live vehicles by name.
 pub(crate) fn vehicles(conn: &Connection) -> Result<Vec<VehicleEntry>, StoreError> {
@@ -321,6 +336,7 @@ fn read_vehicle(row: &Row<'_>) -> Result<VehicleEntry, StoreError> {
     Ok(VehicleEntry {
         name: row.get(1)?,
         miles: odometer::current_mileage(vehicle.current_mileage_override, row.get(20)?),
+        last_place: read_place(row, 21)?,
         pending: 0,
         marks: read_marks(row, 3)?,
         vehicle,

@@ -22,9 +22,19 @@ CREATE TABLE $schema.record_docs (
   id         BLOB NOT NULL,
   generation INTEGER NOT NULL,
   doc        BLOB NOT NULL,
-  old        BLOB,                         -- before it was begun again without its history
   UNIQUE (collection, id)
 ) STRICT;
+
+-- What documents were before they began again without their history, the oldest first. Kept while
+-- this device has operations that are not settled, which may name heads of them.
+CREATE TABLE $schema.record_earlier (
+  n          INTEGER PRIMARY KEY,
+  collection TEXT NOT NULL,
+  id         BLOB NOT NULL,
+  generation INTEGER NOT NULL,
+  doc        BLOB NOT NULL
+) STRICT;
+CREATE INDEX $schema.record_earlier_of ON record_earlier (id);
 
 -- Entries of the log that made no document: of a collection that this version does not know, or
 -- damaged. Kept as received, to be read by a newer version or once what they lack has come.
@@ -66,6 +76,13 @@ CREATE TABLE $schema.events (
   root        BLOB,                        -- first event of that chain; NULL: its own
   hidden      INTEGER NOT NULL DEFAULT 0,  -- superseded, retracted, or itself a retraction or restoration
   generation  INTEGER NOT NULL,
+  -- of its family, as `statements` derives them:
+  photos      INTEGER NOT NULL DEFAULT 0,  -- how many are on it
+  latitude    REAL,                        -- where it happened, degrees; NULL: not known
+  longitude   REAL,
+  accuracy_m  REAL,
+  address     TEXT,
+  place_from  TEXT,                        -- protocol::place::PlaceFrom
   data        TEXT NOT NULL                -- protocol::EventRecord as received
 ) STRICT;
 
@@ -75,4 +92,37 @@ CREATE INDEX $schema.events_newest ON events (occurred_at DESC, event_id DESC) W
 CREATE INDEX $schema.readings ON events (vehicle_id, at, seq)
   WHERE miles IS NOT NULL AND hidden = 0;
 CREATE INDEX $schema.event_families ON events (root) WHERE root IS NOT NULL;
+CREATE INDEX $schema.events_placed ON events (vehicle_id, occurred_at DESC, event_id DESC)
+  WHERE latitude IS NOT NULL AND hidden = 0;
 CREATE INDEX $schema.events_overlaid ON events (event_id) WHERE own = 1;
+
+-- What is said beside events: photos on them, corrections of where they happened, and, so that it
+-- is known to have come, that a session is over.
+CREATE TABLE $schema.statements (
+  n           INTEGER PRIMARY KEY,         -- own ones without a sequence count in this order
+  id          BLOB NOT NULL UNIQUE,        -- the operation; a foreign client's row
+  kind        TEXT NOT NULL,               -- photo, location_correction, session
+  event_id    BLOB,                        -- as resolved by the server; of own ones, by the journal
+  photo       BLOB,                        -- SHA-256 of the original
+  takes_back  INTEGER NOT NULL,            -- removed, withdrawn: perhaps the log tells of nothing
+  seq         INTEGER,                     -- the server's; NULL until accepted
+  state       TEXT NOT NULL,               -- as in events
+  own         INTEGER NOT NULL,            -- as in events
+  generation  INTEGER NOT NULL,
+  data        TEXT NOT NULL                -- protocol::wire::Stated as received; empty for sessions
+) STRICT;
+
+CREATE INDEX $schema.statements_of_event ON statements (event_id) WHERE event_id IS NOT NULL;
+CREATE INDEX $schema.statements_of_photo ON statements (photo) WHERE photo IS NOT NULL;
+CREATE INDEX $schema.statements_overlaid ON statements (id) WHERE own = 1;
+
+-- Which photos and previews the server has.
+CREATE TABLE $schema.stored_photos (
+  photo          BLOB PRIMARY KEY,         -- SHA-256 of the original
+  bytes          INTEGER,                  -- of the original, once it has come
+  mime           TEXT,
+  preview        BLOB,                     -- SHA-256 of the preview, once it has come
+  preview_bytes  INTEGER,
+  preview_mime   TEXT,
+  generation     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
