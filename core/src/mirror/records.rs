@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::documents::{self, StoredDocument};
 use super::layout::{self, RecordRow};
 use crate::error::StoreError;
 use crate::ids::{blob, blob_opt, read_id_opt};
@@ -111,7 +112,7 @@ fn grow(
     generation: i64,
 ) -> Result<Option<BadDocument>, StoreError> {
     let (id, changes) = (change.id, &change.changes);
-    let known = stored(conn, collection, id)?.filter(|found| found.generation == generation);
+    let known = documents::stored(conn, collection, id)?.filter(|found| found.generation == generation);
     let known = match known.map(|found| found.document) {
         None => None,
         Some(Ok(document)) => Some(document),
@@ -121,7 +122,10 @@ fn grow(
     if change.whole {
         return match grown(None, collection, id, changes) {
             Ok(document) => {
-                store(conn, &document, id, generation, known.as_ref())?;
+                if let Some(known) = known {
+                    documents::keep(conn, &known, id, generation)?;
+                }
+                documents::store(conn, &document, id, generation)?;
                 forget_aside(conn, id, collection, generation).map(|()| None)
             }
             Err(bad) => Ok(Some(bad)),
@@ -131,12 +135,12 @@ fn grow(
     if !aside.is_empty() {
         let all: Vec<&Vec<u8>> = aside.iter().chain(changes).collect();
         if let Ok(document) = grown(known.clone(), collection, id, &all) {
-            store(conn, &document, id, generation, None)?;
+            documents::store(conn, &document, id, generation)?;
             return forget_aside(conn, id, collection, generation).map(|()| None);
         }
     }
     match grown(known, collection, id, changes) {
-        Ok(document) => store(conn, &document, id, generation, None).map(|()| None),
+        Ok(document) => documents::store(conn, &document, id, generation).map(|()| None),
         Err(bad) => Ok(Some(bad)),
     }
 }
@@ -156,56 +160,6 @@ fn grown<B: AsRef<[u8]>>(
         }
     };
     Document::load(collection, id, &document.save())
-}
-
-/// A document as it is stored.
-pub(crate) struct StoredDocument {
-    pub(crate) document: Result<Document, BadDocument>,
-    /// The document before it was begun again without its history.
-    pub(crate) old: Option<Document>,
-    pub(crate) generation: i64,
-}
-
-/// A record's document.
-pub(crate) fn stored(
-    conn: &Connection,
-    collection: &'static Collection,
-    id: Uuid,
-) -> Result<Option<StoredDocument>, StoreError> {
-    let mut statement = conn.prepare_cached(
-        "SELECT generation, doc, old FROM record_docs WHERE collection = ?1 AND id = ?2",
-    )?;
-    let mut rows = statement.query(params![collection.name, blob(&id)])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let bytes = row.get_ref(1)?.as_blob().unwrap_or_default();
-    let document = Document::load(collection, id, bytes);
-    let old = row.get_ref(2)?.as_blob().ok();
-    let old = old.and_then(|bytes| Document::load(collection, id, bytes).ok());
-    Ok(Some(StoredDocument { document, old, generation: row.get(0)? }))
-}
-
-fn store(
-    conn: &Connection,
-    document: &Document,
-    id: Uuid,
-    generation: i64,
-    old: Option<&Document>,
-) -> Result<(), StoreError> {
-    conn.prepare_cached(
-        "INSERT INTO record_docs (collection, id, generation, doc, old)
-         VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (collection, id) DO UPDATE
-         SET old = CASE generation WHEN ?3 THEN coalesce(?5, old) END,
-             generation = ?3, doc = ?4",
-    )?
-    .execute(params![
-        document.collection().name,
-        blob(&id),
-        generation,
-        document.save(),
-        old.map(Document::save)
-    ])?;
-    Ok(())
 }
 
 fn set_aside(
@@ -268,7 +222,7 @@ pub(super) fn show_agreed(
     collection: &'static Collection,
     id: Uuid,
 ) -> Result<(), StoreError> {
-    match stored(conn, collection, id)? {
+    match documents::stored(conn, collection, id)? {
         Some(StoredDocument { document: Ok(document), generation, .. }) => {
             let fields = document.fields();
             let row = RecordRow {
@@ -316,7 +270,7 @@ pub(super) fn lay_out_again(conn: &Connection, schema: &str) -> Result<(), Store
 /// Drops documents and rows that the new epoch did not bring again.
 pub(super) fn remove_untold(conn: &Connection) -> Result<(), StoreError> {
     const UNTOLD: &str = "generation <> (SELECT generation FROM mirror)";
-    for table in ["record_docs", "record_aside", "record_told"] {
+    for table in ["record_docs", "record_earlier", "record_aside", "record_told"] {
         conn.execute(&format!("DELETE FROM {table} WHERE {UNTOLD}"), [])?;
     }
     for collection in schema::COLLECTIONS {

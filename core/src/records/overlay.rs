@@ -90,7 +90,21 @@ pub(crate) fn follow_page(
         "action IS NOT NULL AND seq > ?1 AND seq <= ?2",
         params![after as i64, applied.seq as i64],
     )?);
-    stale.iter().try_for_each(|record| project(conn, record))
+    stale.iter().try_for_each(|record| project(conn, record))?;
+    forget_earlier(conn)
+}
+
+/// Drops what documents were before they began again, where no own operation may name it.
+fn forget_earlier(conn: &Connection) -> Result<(), StoreError> {
+    let position = mirror::position(conn)?;
+    let beyond = if position.rebuilding { 0 } else { position.seq };
+    conn.prepare_cached(
+        "DELETE FROM record_earlier AS e WHERE NOT EXISTS (
+           SELECT 1 FROM operations o WHERE o.lane = e.id AND o.action IS NOT NULL
+             AND (o.state NOT IN ('accepted', 'superseded') OR o.seq > ?1))",
+    )?
+    .execute([beyond as i64])?;
+    Ok(())
 }
 
 /// The server says that it knows an operation: it is not lost, whether or not it changed anything
@@ -154,6 +168,7 @@ pub(crate) fn rebuild(conn: &Connection) -> Result<BTreeSet<RecordRef>, StoreErr
     let tx = conn.unchecked_transaction()?;
     stale.iter().try_for_each(|record| project(&tx, record))?;
     tx.execute("DELETE FROM record_told WHERE op_id NOT IN (SELECT op_id FROM operations)", [])?;
+    forget_earlier(&tx)?;
     tx.commit()?;
     Ok(stale)
 }

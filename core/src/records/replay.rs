@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::error::StoreError;
 use crate::ids::{blob, blob_opt};
 use crate::journal::{self, Stored};
-use crate::mirror::{self, RecordState, records as docs};
+use crate::mirror::{self, RecordState, documents, records as docs};
 
 /// An own operation that what is shown of a record may have to include.
 pub(crate) struct Own {
@@ -47,8 +47,8 @@ pub(crate) struct Replay {
     pub(crate) collection: &'static Collection,
     pub(crate) id: Uuid,
     pub(crate) agreed: Option<Document>,
-    /// Before it was begun again without its history: own edits may name heads of that one.
-    old: Option<Document>,
+    /// What it was before each new beginning, the oldest first: own edits may name heads of those.
+    earlier: Vec<Document>,
     /// There is a document, and it cannot be read.
     pub(crate) unreadable: bool,
     pub(crate) generation: i64,
@@ -66,6 +66,8 @@ pub(crate) struct Shown {
     pub(crate) refused: u64,
     /// Texts that own operations changed here, oldest first.
     over: BTreeMap<String, Vec<Over>>,
+    /// What those texts were before.
+    bases: BTreeMap<String, String>,
     /// Own operations that are in the document.
     accepted: Vec<OpId>,
 }
@@ -88,17 +90,21 @@ impl Replay {
         replacing: Option<OpId>,
     ) -> Result<Self, StoreError> {
         let position = mirror::position(conn)?;
-        let stored = docs::stored(conn, collection, id)?;
+        let stored = documents::stored(conn, collection, id)?;
         let generation = stored.as_ref().map_or(position.generation, |found| found.generation);
         let unreadable = stored.as_ref().is_some_and(|found| found.document.is_err());
-        let (agreed, old) = match stored {
-            Some(found) => (found.document.ok(), found.old),
-            None => (None, None),
-        };
+        let agreed = stored.and_then(|found| found.document.ok());
         let beyond = if position.rebuilding { 0 } else { position.seq };
         let (mut own, held) = own_operations(conn, id, beyond, generation, replacing)?;
         own.retain(|own| own.intent().is_some_and(|intent| intent.collection == collection.name));
-        Ok(Self { collection, id, agreed, old, unreadable, generation, own, held })
+        let intents = || own.iter().filter_map(Own::intent);
+        let earlier = match &agreed {
+            Some(agreed) if !intents().all(|intent| knows_all(agreed, intent)) => {
+                documents::earlier(conn, collection, id, generation)?
+            }
+            _ => Vec::new(),
+        };
+        Ok(Self { collection, id, agreed, earlier, unreadable, generation, own, held })
     }
 
     /// Whether the document holds an unsettled operation.
@@ -122,10 +128,11 @@ impl Replay {
             state: RecordState::Agreed,
             refused: 0,
             over: BTreeMap::new(),
+            bases: BTreeMap::new(),
             accepted: Vec::new(),
         };
         for own in &self.own {
-            let did = counts(own) && shown.take(own, self.old.as_ref());
+            let did = counts(own) && shown.take(own, &self.earlier);
             if own.refused {
                 shown.refused += u64::from(!own.creates());
                 if did && own.creates() {
@@ -141,20 +148,25 @@ impl Replay {
 
 impl Shown {
     /// Does an operation again. One that cannot be done is not shown.
-    fn take(&mut self, own: &Own, old: Option<&Document>) -> bool {
+    fn take(&mut self, own: &Own, earlier: &[Document]) -> bool {
         let Some((intent, step)) = own.intent().zip(own.step()) else { return false };
         let around = Circumstances {
             signature: signature(&own.operation),
             now: own.operation.clock.wall_ms,
             accepted: &self.accepted,
         };
-        let existing = self.document.as_ref();
-        let knows = |document: &Document| intent.heads.iter().all(|head| document.knows(head));
-        let taken = match (existing, old) {
-            (Some(existing), Some(old)) if !knows(existing) && knows(old) => {
-                records::take_over_compacted(existing, old, intent, step, &around)
+        let seen = match &self.document {
+            Some(existing) if !knows_all(existing, intent) => {
+                earlier.iter().rposition(|document| knows_all(document, intent))
             }
-            _ => records::take(existing, intent, step, &around),
+            _ => None,
+        };
+        let taken = match (&self.document, seen) {
+            (Some(existing), Some(place)) => {
+                let olds: Vec<&Document> = earlier[place..].iter().collect();
+                records::take_over_chain(existing, &olds, intent, step, &around)
+            }
+            (existing, _) => records::take(existing.as_ref(), intent, step, &around),
         };
         let Ok(taken) = taken else { return false };
         let texts = step.patch.iter().filter(|(_, edit)| matches!(edit, FieldEdit::Text(_)));
@@ -164,6 +176,7 @@ impl Shown {
             let splices = text::difference(&before, &after);
             let over = Over { op_id: own.op_id, splices };
             self.over.entry(name.clone()).or_default().push(over);
+            self.bases.entry(name.clone()).or_insert(before);
         }
         self.document = Some(taken.document);
         self.accepted.push(own.op_id);
@@ -196,7 +209,8 @@ impl Shown {
     pub(crate) fn place_texts(&self, patch: &mut Patch) {
         for (name, edit) in patch {
             if let FieldEdit::Text(TextEdit { over, .. }) = edit {
-                *over = self.over.get(name).cloned().unwrap_or_default();
+                let base = self.bases.get(name).map_or("", String::as_str);
+                *over = text::folded(base, self.over.get(name).cloned().unwrap_or_default());
             }
         }
     }
@@ -230,6 +244,11 @@ pub(crate) fn own_signature(
     at: Millis,
 ) -> Signature {
     Signature { actor: Actor::Device(device), user: Some(user), at }
+}
+
+/// Whether a document has everything that the person saw.
+fn knows_all(document: &Document, intent: &RecordIntent) -> bool {
+    intent.heads.iter().all(|head| document.knows(head))
 }
 
 fn text_of(document: Option<&Document>, name: &str) -> String {
