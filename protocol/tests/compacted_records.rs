@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use motomind_protocol::records::{
     Action, Actor, Circumstances, Document, Patch, RecordIntent, Signature, Step, compacted, take,
-    take_over_compacted,
+    take_over_chain, take_over_compacted,
 };
 use motomind_protocol::{DeviceId, Hash, Millis, UserId};
 use proptest::prelude::*;
@@ -99,7 +99,11 @@ fn conflicts(document: &Document) -> BTreeSet<(String, BTreeSet<String>)> {
 
 proptest! {
     #[test]
-    fn compacting_keeps_values_conflicts_and_who(before in edits(0..12), late in edits(0..6)) {
+    fn compacting_keeps_values_conflicts_and_who(
+        before in edits(0..12),
+        late in edits(0..6),
+        after in edits(0..4),
+    ) {
         let mut document = begun();
         let mut known = vec![document.heads()];
         for (n, edit) in before.iter().enumerate() {
@@ -134,6 +138,18 @@ proptest! {
             prop_assert_eq!(copy.fields(), taken.document.fields());
             new = taken.document;
         }
+        // It begins again once more; who was away all the time still knows only the first one.
+        let short = compacted(&new, ID).unwrap();
+        let mut newest = short;
+        for (n, edit) in after.iter().enumerate() {
+            let intent = meant(edit, edit.seen.get(&known).clone());
+            let around = around(30 + n as u128, NOW + 200 + n as Millis);
+            long = take(Some(&long), &intent, &intent.step, &around).unwrap().document;
+            let olds = [&document, &new];
+            let taken = take_over_chain(&newest, &olds, &intent, &intent.step, &around);
+            newest = taken.unwrap().document;
+        }
+        let new = newest;
         let letters = |document: &Document| {
             let fields = document.fields();
             let text = fields.get("description").and_then(Value::as_str).unwrap_or("");

@@ -149,9 +149,45 @@ pub fn take_over_compacted(
     step: &Step,
     around: &Circumstances<'_>,
 ) -> Result<Taken, Box<Rejection>> {
-    let Some(again) = begin_again(old, intent.record_id) else {
-        return take_in(existing.collection(), Some(existing), intent, step, around);
-    };
+    take_over_chain(existing, &[old], intent, step, around)
+}
+
+/// As [`take_over_compacted`], for a record that has begun again several times since: `olds` are
+/// its documents before each beginning, the oldest first, and the intent's heads are of the first
+/// of them.
+///
+/// # Errors
+/// As [`super::take`].
+pub fn take_over_chain(
+    existing: &Document,
+    olds: &[&Document],
+    intent: &RecordIntent,
+    step: &Step,
+    around: &Circumstances<'_>,
+) -> Result<Taken, Box<Rejection>> {
+    let all_known =
+        olds.first().is_none_or(|old| old.known(&intent.heads).len() >= intent.heads.len());
+    let (mut intent, mut step) = (intent.clone(), step.clone());
+    for (place, old) in olds.iter().enumerate() {
+        let next = olds.get(place + 1).copied().unwrap_or(existing);
+        let Some(again) = begin_again(old, intent.record_id) else {
+            return take_in(existing.collection(), Some(existing), &intent, &step, around);
+        };
+        (intent, step) = translated(next, old, &again, intent, &step, around)?;
+    }
+    let taken = take_in(existing.collection(), Some(existing), &intent, &step, around)?;
+    Ok(Taken { heads_known: all_known, ..taken })
+}
+
+/// An intent at heads of `old` as one at heads of `next`, which began as `again`.
+fn translated(
+    next: &Document,
+    old: &Document,
+    again: &Again,
+    mut intent: RecordIntent,
+    step: &Step,
+    around: &Circumstances<'_>,
+) -> Result<(RecordIntent, Step), Box<Rejection>> {
     let mut seen = old.known(&intent.heads);
     seen.extend(old.last_by(around.signature.actor));
     let unseen: BTreeSet<ChangeHash> =
@@ -159,13 +195,10 @@ pub fn take_over_compacted(
     let known = again.changes.iter().filter(|(before, _)| !unseen.contains(before));
     let heads = known.map(|(_, now)| *now).chain(again.texts.iter().copied());
     let heads: Vec<Hash> = heads.map(|head| Hash(head.0)).collect();
-    let mut intent = intent.clone();
-    let all_known = seen.len() >= intent.heads.len();
     let step = with_texts_merged(old, &intent, step, around)?;
-    let step = with_texts_followed(existing, old, &intent, &step, around, &heads);
+    let step = with_texts_followed(next, old, &intent, &step, around, &heads);
     intent.heads = heads;
-    let taken = take_in(existing.collection(), Some(existing), &intent, &step, around)?;
-    Ok(Taken { heads_known: all_known, ..taken })
+    Ok((intent, step))
 }
 
 /// The step with its texts' splices as they stand in the old document at last.

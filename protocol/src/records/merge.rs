@@ -10,7 +10,7 @@ use super::intent::{Action, FieldEdit, Patch, RecordIntent, Step, TextEdit};
 use super::schema::{self, Collection, Form, Key, Unique};
 use super::text;
 use crate::wire::Rejection;
-use crate::{Hash, Millis, OpId, Role, Violation, code, limits};
+use crate::{Hash, Millis, OpId, Role, UserId, Violation, code, limits};
 
 /// What stands around an intent when it is judged.
 #[derive(Clone, Copy, Debug)]
@@ -361,6 +361,36 @@ pub fn may(role: Role, action: Action) -> bool {
         Action::Create | Action::Edit | Action::Nothing => role >= Role::Technician,
         Action::Delete | Action::Restore => role >= Role::Manager,
     }
+}
+
+/// Whether this person may change a record with these fields, or make it one with these fields.
+/// What is a person's (a profile, preferences, conversations) that person changes, and a manager.
+///
+/// # Errors
+/// The refusal; its field says whose the record is.
+pub fn may_touch(
+    collection: &Collection,
+    id: Uuid,
+    fields: &Map<String, Value>,
+    user: UserId,
+    role: Role,
+) -> Result<(), Box<Rejection>> {
+    let (field, owner) = match collection.key {
+        Key::Person => ("record_id", Some(UserId(id))),
+        _ => {
+            let Some(named) = collection.fields.iter().find(|field| field.form == Form::Person)
+            else {
+                return Ok(());
+            };
+            let owner = fields.get(named.name).and_then(Value::as_str);
+            (named.name, owner.and_then(|owner| owner.parse().ok()))
+        }
+    };
+    if role >= Role::Manager || owner.is_none_or(|owner| owner == user) {
+        return Ok(());
+    }
+    let message = "it is someone else's; they change it themselves, or a manager does";
+    Err(Box::new(Rejection::new(code::FORBIDDEN, message).field(field)))
 }
 
 /// Brings a document to what a row says, for what was written beside the documents: fields that

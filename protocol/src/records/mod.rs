@@ -22,13 +22,13 @@ mod merge;
 pub mod schema;
 pub mod text;
 
-pub use compact::{compacted, take_over_compacted};
+pub use compact::{compacted, take_over_chain, take_over_compacted};
 pub use document::{Actor, BadDocument, DELETED_AT, Document, Signature};
 pub use form::{check, check_value, normalised};
 pub use history::{By, Competing, Conflict, Revision};
 pub use intent::{Action, FieldEdit, Instead, Over, Patch, RecordIntent, Splice, Step, TextEdit};
 pub use merge::{
-    Circumstances, Claim, Taken, absorb, claim_taken, claims, difference, may, references, take,
-    take_in,
+    Circumstances, Claim, Taken, absorb, claim_taken, claims, difference, may, may_touch,
+    references, take, take_in,
 };
 pub use schema::{Collection, Field, Form, Key, Unique, find};
