@@ -92,6 +92,30 @@ fn discarding_what_has_a_foreign_id_says_nothing_of_that_id() {
     assert!(entries.is_empty(), "{entries:?}");
 }
 
+/// The mended capture and the one that it replaces change places together, or not at all.
+#[test]
+fn amending_what_has_a_foreign_id_is_done_whole_or_not_at_all() {
+    let dir = TempDir::new().unwrap();
+    let mut device = device(&dir);
+    let op = capture(&mut device, 100);
+    let request = push(&mut device);
+    answer(&mut device, &request, vec![(op, Outcome::OpIdReused { known_hash: Hash::ZERO })]);
+    let journal = rusqlite::Connection::open(dir.path().join("journal.db")).unwrap();
+    let fault = "CREATE TRIGGER fault BEFORE UPDATE OF state ON operations
+                 WHEN NEW.state = 'superseded' BEGIN SELECT RAISE(ABORT, 'a fault'); END";
+    journal.execute_batch(fault).unwrap();
+    device.amend(op, reading(101), NOW).unwrap_err();
+    let pending = device.pending(NOW).unwrap();
+    let ids: Vec<OpId> = pending.iter().map(|item| item.op_id).collect();
+    assert_eq!(ids, [op], "as it was");
+    journal.execute_batch("DROP TRIGGER fault").unwrap();
+    let amended = device.amend(op, reading(101), NOW).unwrap().op_id;
+    let pending = device.pending(NOW).unwrap();
+    assert_eq!(pending.iter().map(|item| item.op_id).collect::<Vec<_>>(), [amended]);
+    let entries = device.timeline(&TimelineQuery::default()).unwrap().entries;
+    assert_eq!(entries.len(), 1);
+}
+
 #[test]
 fn a_portal_page_is_no_success_and_no_refusal() {
     let dir = TempDir::new().unwrap();

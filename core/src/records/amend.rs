@@ -28,6 +28,14 @@ struct Replaceable {
     chain: Vec<OpId>,
 }
 
+impl Replaceable {
+    /// An operation whose id is another's is put aside here, and nothing is said of it.
+    fn aside(&self, why: String) -> Vec<(OpId, String)> {
+        let foreign = self.stored.has_a_foreign_id();
+        foreign.then_some((self.stored.sealed.op_id, why)).into_iter().collect()
+    }
+}
+
 impl Device {
     /// Replaces a refused or unsent creation or edit by a mended one: what it said, with these
     /// fields instead. `null` clears a field.
@@ -86,8 +94,7 @@ impl Device {
         }
         let draft = self.draft_in_place(intent, &old, clock)?;
         let new = draft.op_id;
-        self.seal_all(vec![draft])?;
-        self.settle_foreign(&old, format!("amended as {new}"))?;
+        self.seal_all(vec![draft], old.aside(format!("amended as {new}")))?;
         overlay::show(self, BTreeSet::from([old.record.clone()]));
         Ok(Edited { record: old.record, op_id: Some(new), warnings })
     }
@@ -107,8 +114,7 @@ impl Device {
         }
         let draft = self.discarding(&old, clock)?;
         let new = draft.op_id;
-        self.seal_all(vec![draft])?;
-        self.settle_foreign(&old, reason)?;
+        self.seal_all(vec![draft], old.aside(reason))?;
         overlay::show(self, BTreeSet::from([old.record.clone()]));
         Ok(Captured { op_id: new, duplicate: false, warnings: Vec::new() })
     }
@@ -164,14 +170,6 @@ impl Device {
         let own = old.stored.sealed.op_id;
         draft.needs.retain(|op| *op != own);
         Ok(draft)
-    }
-
-    /// An operation whose id is another's is put aside here, and nothing is said of it.
-    fn settle_foreign(&mut self, old: &Replaceable, why: String) -> Result<(), CaptureError> {
-        match old.stored.has_a_foreign_id() {
-            true => self.set_aside(old.stored.sealed.op_id, why),
-            false => Ok(()),
-        }
     }
 
     fn replay_for(&mut self, old: &Replaceable) -> Result<Replay, CaptureError> {

@@ -189,7 +189,7 @@ impl Device {
         let warnings = self.try_out(&replay, &shown, &intent, clock)?;
         let draft = self.draft(intent, Vec::new(), clock)?;
         let op_id = draft.op_id;
-        self.seal_all(vec![draft])?;
+        self.seal_all(vec![draft], Vec::new())?;
         overlay::show(self, BTreeSet::from([record.clone()]));
         Ok(Edited { record: record.clone(), op_id: Some(op_id), warnings })
     }

@@ -88,10 +88,9 @@ impl Device {
         };
         self.move_words(&old, &there, &mut moving)?;
         self.move_waiting(&mut moving)?;
-        let sealed = self.seal_all(moving.drafts)?;
-        for op_id in moving.foreign {
-            self.set_aside(op_id, format!("the same as {}", existing.id))?;
-        }
+        let why = format!("the same as {}", existing.id);
+        let aside = moving.foreign.into_iter().map(|op_id| (op_id, why.clone()));
+        let sealed = self.seal_all(moving.drafts, aside.collect())?;
         self.show_moved(refused, &moving.moved, sealed)?;
         Ok(moving.moved)
     }
