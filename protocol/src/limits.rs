@@ -12,6 +12,19 @@ pub const OPERATION_BYTES_MAX: usize = 64 * 1024;
 /// Operations in one push.
 pub const PUSH_OPERATIONS_MAX: usize = 200;
 
+/// Operations that one takes the place of: an amendment names every one before it that may have
+/// arrived.
+pub const SUPERSEDES_MAX: usize = 500;
+
+/// Creations that one operation waits for: of its record, and of those that it refers to.
+pub const NEEDS_MAX: usize = 100;
+
+/// Earlier changes of one text that an edit counts over; see [`crate::records::text::folded`].
+pub const OVER_MAX: usize = 32;
+
+/// What earlier changes of one text put in, bytes, where there are several of them.
+pub const OVER_BYTES_MAX: usize = 16 * 1024;
+
 /// Body of one push after decompression, bytes. Also the largest value that crosses any border.
 pub const PUSH_BYTES_MAX: usize = 1024 * 1024;
 

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::flow::Session;
-use crate::records::RecordIntent;
+use crate::records::{Action, RecordIntent};
 use crate::{
     Attachment, DeviceId, Event, EventId, Incarnation, LocationCorrection, Millis, OpId, TenantId,
     UserId, VehicleId, Violation, code, limits,
@@ -178,6 +178,14 @@ pub enum SealError {
         /// Size of the sealed text.
         bytes: usize,
     },
+    /// It takes the place of too many operations, or waits for too many.
+    #[error("{field} names at most {max} operations; take back what was amended so often, and begin anew")]
+    TooMany {
+        /// `supersedes` or `needs`.
+        field: &'static str,
+        /// How many are allowed.
+        max: usize,
+    },
     /// The operation holds something JSON cannot say.
     #[error("the capture cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -187,14 +195,32 @@ impl Operation {
     /// Seals the operation: from here on its bytes never change.
     ///
     /// # Errors
-    /// [`SealError::TooLarge`] over [`limits::OPERATION_BYTES_MAX`].
+    /// [`SealError::TooLarge`] over [`limits::OPERATION_BYTES_MAX`]; [`SealError::TooMany`] over
+    /// [`limits::SUPERSEDES_MAX`] (one less unless it takes back, so that whatever was sealed can
+    /// be taken back) or [`limits::NEEDS_MAX`].
     pub fn seal(&self) -> Result<SealedOperation, SealError> {
+        let most = limits::SUPERSEDES_MAX - usize::from(!self.takes_back());
+        if self.supersedes.len() > most {
+            return Err(SealError::TooMany { field: "supersedes", max: most });
+        }
+        if self.needs.len() > limits::NEEDS_MAX {
+            return Err(SealError::TooMany { field: "needs", max: limits::NEEDS_MAX });
+        }
         let text = serde_json::to_string(self)?;
         if text.len() > limits::OPERATION_BYTES_MAX {
             return Err(SealError::TooLarge { bytes: text.len() });
         }
         let hash = Hash::of(text.as_bytes());
         Ok(SealedOperation { op_id: self.op_id, hash, text })
+    }
+
+    /// Whether it states nothing, if nothing that it takes the place of was accepted.
+    fn takes_back(&self) -> bool {
+        match &self.body {
+            Body::Event(event) => event.is_retraction(),
+            Body::Record(intent) => intent.step.action == Action::Nothing,
+            _ => false,
+        }
     }
 
     /// The event, where the body is one.
@@ -245,8 +271,9 @@ impl SealedOperation {
     /// Reads the sealed text after checking its size and hash.
     ///
     /// # Errors
-    /// [`Violation`]s with code `too_large`, `hash_mismatch`, `malformed`, `id_mismatch`, or those
-    /// of an event that cannot be read.
+    /// [`Violation`]s with code `too_large`, `hash_mismatch`, `malformed`, `id_mismatch`,
+    /// `too_long` for [`limits::SUPERSEDES_MAX`] and [`limits::NEEDS_MAX`], or those of an event
+    /// that cannot be read.
     pub fn open(&self) -> Result<Operation, Vec<Violation>> {
         let one = |field: &str, code: &str, message: String| {
             Err(vec![Violation::new(field, code, message)])
@@ -267,6 +294,14 @@ impl SealedOperation {
         }
         if operation.device_seq == 0 {
             return one("device_seq", code::OUT_OF_RANGE, "device_seq counts from 1".into());
+        }
+        for (field, named, most) in [
+            ("supersedes", &operation.supersedes, limits::SUPERSEDES_MAX),
+            ("needs", &operation.needs, limits::NEEDS_MAX),
+        ] {
+            if named.len() > most {
+                return one(field, code::TOO_LONG, format!("at most {most} operations"));
+            }
         }
         let lane = operation.vehicle().map(|vehicle| vehicle.0);
         match operation.body {

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::document::{CannotPut, Document, Put, Signature};
 use super::form::{check, check_value, normalised};
 use super::intent::{Action, FieldEdit, Patch, RecordIntent, Step, TextEdit};
+use super::moved::moved;
 use super::schema::{self, Collection, Form, Key, Unique};
 use super::text;
 use crate::wire::Rejection;
@@ -178,6 +179,11 @@ fn patched(
             continue;
         };
         match (field.form, edit) {
+            (Form::Text(_), FieldEdit::Text(edit)) if edit.over.len() > limits::OVER_MAX => {
+                let most = limits::OVER_MAX;
+                let message = format!("{name} changes over at most {most} earlier changes");
+                out.push(Violation::new(name, code::TOO_LONG, message));
+            }
             (Form::Text(max), FieldEdit::Text(edit)) => {
                 match moved(document, name, heads, edit, around) {
                     Some(splices) if splices.iter().all(|s| s.insert.chars().count() <= max) => {
@@ -229,52 +235,6 @@ fn patched(
         }
     }
     if out.is_empty() { Ok(puts) } else { Err(Box::new(out.into())) }
-}
-
-/// The splices of an edit as they count in the text at the heads that the person saw and this
-/// device's last change, which is where they are done.
-///
-/// Mostly that is the text they saw without what of `over` was refused. It is not where a later
-/// edit of this device has overtaken this one, which had rested or waited: what that put in was
-/// never seen, and is passed over.
-fn moved(
-    document: &Document,
-    name: &str,
-    heads: &[Hash],
-    edit: &TextEdit,
-    around: &Circumstances<'_>,
-) -> Option<Vec<super::Splice>> {
-    let over: Vec<(&[super::Splice], bool)> = edit
-        .over
-        .iter()
-        .map(|over| (over.splices.as_slice(), around.accepted.contains(&over.op_id)))
-        .collect();
-    let splices = text::rebase(over.iter().copied(), &edit.splices)?;
-    let Some(own) = document.last_by(around.signature.actor) else { return Some(splices) };
-    if !heads.iter().all(|head| document.knows(head)) {
-        return Some(splices);
-    }
-    let at_heads = text_at(document, name, heads);
-    let at_own: Vec<Hash> = heads.iter().copied().chain([Hash(own.0)]).collect();
-    let there = text_at(document, name, &at_own);
-    let expected = over.iter().enumerate().filter(|(_, (_, accepted))| *accepted).try_fold(
-        at_heads.clone(),
-        |words, (index, (splices, _))| {
-            text::spliced(&words, &text::rebase(over[..index].iter().copied(), splices)?)
-        },
-    );
-    if expected.as_ref() == Some(&there) {
-        return Some(splices);
-    }
-    let seen = over.iter().try_fold(at_heads, |words, (splices, _)| text::spliced(&words, splices));
-    let Some(seen) = seen else { return Some(splices) };
-    let between = text::difference(&there, &seen);
-    text::rebase([(between.as_slice(), false)], &edit.splices)
-}
-
-fn text_at(document: &Document, name: &str, heads: &[Hash]) -> String {
-    let fields = document.fields_at(heads);
-    fields.get(name).and_then(Value::as_str).unwrap_or_default().to_string()
 }
 
 fn check_key(

@@ -19,6 +19,7 @@ mod form;
 mod history;
 mod intent;
 mod merge;
+mod moved;
 pub mod schema;
 pub mod text;
 

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use motomind_protocol::flow::Standing;
 use motomind_protocol::records::schema::{Collection, Key};
 use motomind_protocol::records::{Action, FieldEdit, Form, RecordIntent, Step, TextEdit};
-use motomind_protocol::{Body, Event, EventId, OpId, VehicleId};
+use motomind_protocol::{Body, EventId, OpId, VehicleId};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -24,12 +25,12 @@ impl Device {
     /// Lets what speaks of the refused record speak of the existing one.
     pub(super) fn move_waiting(&mut self, moving: &mut Moving) -> Result<(), CaptureError> {
         let mut renamed = Renamed::from([(moving.from, moving.to)]);
-        let (mut events, mut creations, mut edits) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut facts, mut creations, mut edits) = (Vec::new(), Vec::new(), Vec::new());
         for stored in self.unsettled()? {
-            match stored.operation()?.body {
-                Body::Event(event) if event.vehicle_id.0 == moving.from => {
-                    events.push((stored, *event));
-                }
+            let operation = stored.operation()?;
+            let is_of_it = operation.vehicle().is_some_and(|vehicle| vehicle.0 == moving.from);
+            match operation.body {
+                body if is_of_it => facts.push((stored, body)),
                 Body::Record(intent) if intent.record_id != moving.from => {
                     if intent.step.action == Action::Create && is_by_key(&intent)? {
                         creations.push((stored, *intent));
@@ -51,8 +52,8 @@ impl Device {
                 self.move_edit(intent, &stored, moving)?;
             }
         }
-        for (stored, event) in events {
-            self.move_event(event, &stored, moving)?;
+        for (stored, body) in facts {
+            self.move_fact(body, &stored, moving)?;
         }
         Ok(())
     }
@@ -72,20 +73,43 @@ impl Device {
         Ok(unsettled)
     }
 
-    fn move_event(
+    /// A capture, or what is said of one: its photos, its place, the session that it came of.
+    fn move_fact(
         &mut self,
-        mut event: Event,
+        mut body: Body,
         stored: &Stored,
         moving: &mut Moving,
     ) -> Result<(), CaptureError> {
         let op_id = OpId(open::new_uuid(&mut self.rng, moving.clock.wall_ms));
-        let moved = |id: EventId| moving.moved.moved.get(&id.into()).map(|op| EventId::from(*op));
-        event.corrects = event.corrects.map(|id| moved(id).unwrap_or(id));
-        event.id = op_id.into();
-        event.vehicle_id = VehicleId(moving.to);
+        let moved = |id: EventId| {
+            let moved = moving.moved.moved.get(&id.into());
+            moved.map_or(id, |op| EventId::from(*op))
+        };
+        let vehicle = VehicleId(moving.to);
+        match &mut body {
+            Body::Event(event) => {
+                event.corrects = event.corrects.map(moved);
+                event.id = op_id.into();
+                event.vehicle_id = vehicle;
+            }
+            Body::Photo(said) => {
+                said.event_id = moved(said.event_id);
+                said.vehicle_id = vehicle;
+            }
+            Body::LocationCorrection(said) => {
+                said.event_id = moved(said.event_id);
+                said.vehicle_id = vehicle;
+            }
+            Body::Session(session) => {
+                if let Standing::Completed { event_id, .. } = &mut session.standing {
+                    *event_id = moved(*event_id);
+                }
+                session.vehicle_id = vehicle;
+            }
+            Body::Record(_) | Body::Other(_) => {}
+        }
         let supersedes = self.replaced(stored, moving)?;
         let lane = moving.to;
-        let body = Body::Event(Box::new(event));
         let needs = unsettled_creation(&self.conn, lane)?.into_iter().collect();
         let draft = Draft { op_id, lane, supersedes, needs, body, clock: moving.clock };
         moving.replace(stored.sealed.op_id, draft);
