@@ -24,7 +24,8 @@ use motomind_protocol::{Claims, DeviceId, Identity, Millis, limits};
 use crate::device::Device;
 use crate::error::StoreError;
 use crate::mirror::Position;
-use crate::{overlay, transfer};
+use crate::transfer::{self, download, upload};
+use crate::overlay;
 pub(crate) use backoff::Backoff;
 pub use custody::CustodyReport;
 pub(crate) use reoffer::reoffer_released;
@@ -154,6 +155,7 @@ pub(crate) struct SyncState {
     pub(crate) push: push::PushState,
     pub(crate) pull: pull::PullState,
     pub(crate) upload: transfer::UploadFlow,
+    pub(crate) download: transfer::DownloadFlow,
     pub(crate) custody: custody::CustodyState,
     /// Server clock minus device clock, and when that was seen (device clock).
     pub(crate) clock_offset: Option<(i64, Millis)>,
@@ -287,7 +289,7 @@ impl Device {
             self.sync.blocked.get_or_insert(Blocked::NeedsToken);
             // What has begun to go up needs no token to go on.
             let goes_on = self.sync.blocked == Some(Blocked::NeedsToken);
-            return Ok(match goes_on.then(|| transfer::next(self, now)).transpose()? {
+            return Ok(match goes_on.then(|| upload::next(self, now)).transpose()? {
                 Some(Next::Send(request)) => Step::Send(vec![request]),
                 Some(Next::At(at)) => Step::WaitUntil(at),
                 Some(Next::Nothing) | None => Step::Idle,
@@ -308,7 +310,8 @@ impl Device {
         take(custody::next(self, now)?);
         // Operations first: a picture's next chunk waits until they are answered.
         if !self.sync.push.is_in_flight() {
-            take(transfer::next(self, now)?);
+            take(upload::next(self, now)?);
+            take(download::next(self, now)?);
         }
         Ok(match (requests.is_empty(), wake) {
             (false, _) => Step::Send(requests),
@@ -334,7 +337,9 @@ impl Device {
         } else if self.sync.pull.in_flight_is(id) {
             pull::on_reply(self, reply, now)
         } else if self.sync.upload.in_flight_is(id) {
-            transfer::on_reply(self, reply, now)
+            upload::on_reply(self, reply, now)
+        } else if self.sync.download.in_flight_is(id) {
+            download::on_reply(self, reply, now)
         } else if self.sync.custody.in_flight_is(id) {
             custody::on_reply(self, reply, now)
         } else {
@@ -351,7 +356,9 @@ impl Device {
         } else if self.sync.pull.in_flight_is(id) {
             pull::on_failure(self, kind, now);
         } else if self.sync.upload.in_flight_is(id) {
-            transfer::on_failure(self, kind, now);
+            upload::on_failure(self, kind, now);
+        } else if self.sync.download.in_flight_is(id) {
+            download::on_failure(self, kind, now);
         } else if self.sync.custody.in_flight_is(id) {
             custody::on_failure(self, kind, now);
         }
@@ -364,6 +371,7 @@ impl Device {
         self.sync.pull.backoff.reset();
         self.sync.push.backoff.reset();
         self.sync.upload.backoff.reset();
+        self.sync.download.backoff.reset();
         self.sync.custody.backoff.reset();
     }
 
@@ -374,6 +382,7 @@ impl Device {
         sync.push.is_in_flight()
             || sync.pull.is_in_flight()
             || sync.upload.is_in_flight()
+            || sync.download.is_in_flight()
             || sync.custody.is_in_flight()
     }
 }

@@ -11,15 +11,20 @@
 //!      └──▶ planned: the host moves the bytes by itself and tells how that went
 //! ```
 
-mod bytes;
+mod cache;
+pub(crate) mod download;
 mod plan;
 mod policy;
 mod rows;
-mod upload;
+mod space;
+pub(crate) mod upload;
 
 pub use plan::UploadPlan;
 pub use policy::{TransferPolicy, When};
 pub use rows::{UploadItem, UploadState, Variant};
+pub use space::SpaceReport;
 
-pub(crate) use rows::{Offered, offer_again, offer_all_again};
-pub(crate) use upload::{UploadFlow, next, on_failure, on_reply};
+pub(crate) use cache::read as read_cached;
+pub(crate) use download::DownloadFlow;
+pub(crate) use rows::{Offered, offer_again, offer_all_again, unsent};
+pub(crate) use upload::UploadFlow;

@@ -12,9 +12,10 @@ use serde::Serialize;
 
 use super::rows::{self, Upload};
 use super::upload::is_planned;
-use super::{UploadState, Variant, bytes};
+use super::{UploadState, Variant};
 use crate::device::Device;
 use crate::error::{CaptureError, StoreError};
+use crate::photos::blobs;
 
 /// One request that the host's system can make by itself, hours later, without a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -88,10 +89,10 @@ impl Device {
         from: u64,
         to: &mut impl Write,
     ) -> Result<(), CaptureError> {
-        let blob = bytes::find(&self.conn, sha256)?.ok_or(CaptureError::UnknownOperation)?;
+        let blob = blobs::find(&self.conn, &sha256)?.ok_or(CaptureError::UnknownOperation)?;
         let mut at = from;
         while at < blob.bytes {
-            let piece = bytes::read(&self.conn, &blob, at, bytes::CHUNK_BYTES)?;
+            let piece = blobs::read(&self.conn, &blob, at, blobs::CHUNK_BYTES)?;
             to.write_all(&piece).map_err(|error| CaptureError::Host(error.to_string()))?;
             at += piece.len() as u64;
         }

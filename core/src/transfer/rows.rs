@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::TransferPolicy;
 use crate::device::Device;
 use crate::error::{CaptureError, StoreError};
+use crate::photos::blobs;
 
 /// Longest rest of a picture that the server would not take, ms; also how far ahead a time to try
 /// again can lie, so that a clock set back does not prolong it.
@@ -22,6 +23,17 @@ pub enum Variant {
     Preview,
     /// The photo itself.
     Original,
+}
+
+impl Variant {
+    /// Its name on the wire and in the tables.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Preview => "preview",
+            Self::Original => "original",
+        }
+    }
 }
 
 /// Where a picture stands on its way up.
@@ -290,7 +302,7 @@ pub(crate) fn offer_again(conn: &Connection, photo: Hash) -> Result<Offered, Sto
     if upload.item.state != UploadState::Stored {
         return Ok(Offered::UnderWay);
     }
-    if super::bytes::find(conn, photo)?.is_none() {
+    if blobs::find(conn, &photo)?.is_none() {
         return Ok(Offered::Lost);
     }
     conn.prepare_cached(

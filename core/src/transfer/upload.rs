@@ -12,9 +12,10 @@ use motomind_protocol::{Hash, Millis, limits};
 
 use super::policy::TransferPolicy;
 use super::rows::{self, Allowed, Begun, REST_MS_MAX, Upload, Variant};
-use super::{UploadState, bytes};
+use super::UploadState;
 use crate::device::Device;
 use crate::error::StoreError;
+use crate::photos::blobs::{self, Blob};
 use crate::sync::{
     Backoff, FailureKind, Next, Reply, Request, RequestId, Setback, TokenSerial, setback,
 };
@@ -119,7 +120,7 @@ pub(crate) fn next(device: &mut Device, now: Millis) -> Result<Next, StoreError>
     if let Some(until) = device.sync.upload.backoff.waiting(now) {
         return Ok(Next::At(until));
     }
-    let Some(blob) = bytes::find(&device.conn, upload.item.sha256)? else {
+    let Some(blob) = blobs::find(&device.conn, &upload.item.sha256)? else {
         rows::refuse(&device.conn, upload.item.sha256, "its bytes are not here any more", None)?;
         return next(device, now);
     };
@@ -151,13 +152,13 @@ fn has_expired(device: &Device, upload: &Upload, now: Millis) -> bool {
 fn begin(
     device: &mut Device,
     upload: &Upload,
-    blob: &bytes::Blob,
+    blob: &Blob,
 ) -> Result<Request, StoreError> {
     let item = &upload.item;
     let mut metadata = format!(
         "sha256 {},mime {}",
         STANDARD.encode(item.sha256.to_string()),
-        STANDARD.encode(&blob.mime)
+        STANDARD.encode(blob.mime.as_str())
     );
     if item.variant == Variant::Preview {
         let of = STANDARD.encode(item.photo.to_string());
@@ -169,7 +170,7 @@ fn begin(
     let mut body = Vec::new();
     if item.bytes <= limits::UPLOAD_CHUNK_BYTES as u64 {
         headers.push(("content-type", BYTES.into()));
-        body = bytes::read(&device.conn, blob, 0, limits::UPLOAD_CHUNK_BYTES)?;
+        body = blobs::read(&device.conn, blob, 0, limits::UPLOAD_CHUNK_BYTES)?;
         spend(device, item.sha256, body.len())?;
     }
     Ok(device.sync.request("POST", "/v1/uploads".into(), headers, body))
@@ -184,7 +185,7 @@ fn ask(device: &mut Device, location: String, capability: &str) -> Request {
 fn append(
     device: &mut Device,
     upload: &Upload,
-    blob: &bytes::Blob,
+    blob: &Blob,
     location: String,
     capability: &str,
     offset: u64,
@@ -192,7 +193,7 @@ fn append(
     let flow = &device.sync.upload;
     let affordable = if flow.metered { flow.budget } else { u64::MAX };
     let len = flow.chunk.min(usize::try_from(affordable).unwrap_or(usize::MAX));
-    let body = bytes::read(&device.conn, blob, offset, len)?;
+    let body = blobs::read(&device.conn, blob, offset, len)?;
     let mut headers = tus();
     headers.push(("content-type", BYTES.into()));
     headers.push(("upload-offset", offset.to_string()));
@@ -331,7 +332,7 @@ fn went_wrong(
     };
     match (code.as_deref(), reply.status) {
         (Some(problem::HASH_MISMATCH), _) | (None, 422) => {
-            if bytes::is_intact(&device.conn, sha256)? {
+            if blobs::is_intact(&device.conn, &sha256)? {
                 // Damaged on its way, or by another's claim: once more from the beginning.
                 return rows::lost(&device.conn, sha256, rest(upload.attempts));
             }

@@ -1,0 +1,23 @@
+-- Pictures that came from the server. One that was let go for room keeps its row.
+CREATE TABLE $schema.photo_cache (
+  n          INTEGER PRIMARY KEY,
+  photo      BLOB NOT NULL,                -- SHA-256 of the original
+  variant    TEXT NOT NULL,                -- preview, original
+  sha256     BLOB,                         -- of what comes, as the server names it
+  bytes      INTEGER,                      -- of the whole, once known
+  have       INTEGER NOT NULL DEFAULT 0,   -- of it, from its beginning
+  wanted_at  INTEGER,                      -- when someone asked for it, until it is here, UTC ms
+  used_at    INTEGER NOT NULL,             -- when it was last looked at, UTC ms
+  let_go     INTEGER NOT NULL DEFAULT 0,
+  attempts   INTEGER NOT NULL DEFAULT 0,
+  retry_at   INTEGER,                      -- not before, UTC ms
+  problem    TEXT,
+  UNIQUE (photo, variant)
+) STRICT;
+
+CREATE TABLE $schema.photo_cache_pieces (
+  entry      INTEGER NOT NULL,
+  first_byte INTEGER NOT NULL,
+  bytes      BLOB NOT NULL,
+  PRIMARY KEY (entry, first_byte)
+) STRICT;
