@@ -16,7 +16,7 @@ use crate::error::StoreError;
 use crate::journal::{self, Stored};
 use crate::mirror::{self, TimelinePage, TimelineQuery, VehicleEntry};
 use crate::sync::Blocked;
-use crate::{CaptureError, overlay};
+use crate::{CaptureError, overlay, transfer};
 
 /// A capture that the server does not have yet, or has refused.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -62,6 +62,12 @@ pub struct Status {
     pub bytes: u64,
     /// Age of the oldest of both by the device clock, ms.
     pub oldest_age_ms: Option<Millis>,
+    /// Pictures that the server does not have.
+    pub pictures_unsent: u64,
+    /// What of them it has not acknowledged, bytes.
+    pub picture_bytes: u64,
+    /// Pictures that it has refused; see [`Device::uploads`].
+    pub pictures_refused: u64,
     /// Why syncing has stopped, if it has.
     pub blocked: Option<String>,
     /// What went wrong last, until something succeeds.
@@ -126,7 +132,11 @@ impl Device {
                 ))
             })?;
         let position = mirror::position(&self.conn)?;
+        let (pictures_unsent, picture_bytes, pictures_refused) = transfer::unsent(&self.conn)?;
         Ok(Status {
+            pictures_unsent,
+            picture_bytes,
+            pictures_refused,
             unsent: all - refused,
             refused,
             bytes,

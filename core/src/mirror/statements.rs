@@ -9,7 +9,7 @@ use motomind_protocol::place::{Place, PlaceFrom, place};
 use motomind_protocol::wire::{PhotoStored, Stated};
 use motomind_protocol::{
     Attachment, Event, EventId, EventRecord, Fix, Hash, LocationCorrection, OpId, OpState,
-    VehicleId, photo,
+    PhotoMime, VehicleId, photo,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
@@ -20,6 +20,7 @@ use super::apply::{PageError, Standing};
 use super::family::root_of;
 use crate::error::StoreError;
 use crate::ids::{blob, blob_opt, read_id, read_id_opt};
+use crate::transfer::Variant;
 
 /// A kind of statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -307,6 +308,23 @@ pub(crate) fn stored(conn: &Connection, photo: &Hash) -> Result<StoredPhoto, Sto
         })
         .optional()?;
     Ok(found.unwrap_or_default())
+}
+
+/// What a picture of a photo is, as the server says.
+pub(crate) fn stored_mime(
+    conn: &Connection,
+    photo: &Hash,
+    variant: Variant,
+) -> Result<Option<PhotoMime>, StoreError> {
+    let column = match variant {
+        Variant::Original => "mime",
+        Variant::Preview => "preview_mime",
+    };
+    let sql = format!("SELECT {column} FROM stored_photos WHERE photo = ?1");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mime: Option<Option<String>> =
+        statement.query_row([photo.0], |row| row.get(0)).optional()?;
+    Ok(mime.flatten().map(|mime| serde_json::from_value(mime.into())).transpose()?)
 }
 
 /// What the server has of a photo.

@@ -11,7 +11,7 @@ use super::{album, blobs};
 use crate::device::Device;
 use crate::error::StoreError;
 use crate::mirror::statements::{self, Told};
-use crate::transfer::{UploadState, Variant};
+use crate::transfer::{self, UploadState, Variant};
 use crate::{journal, mirror, overlay};
 
 /// A photo on an event, as everyone shows it.
@@ -149,14 +149,26 @@ impl Device {
             user_id: told.stated.user_id,
             device_id: told.stated.device_id,
             said_at: told.stated.received_at,
-            original: self.whereabouts(Some(said.photo), stored.original)?,
-            preview: self.whereabouts(preview, stored.preview.is_some())?,
+            original: self.whereabouts(
+                said.photo,
+                Variant::Original,
+                Some(said.photo),
+                stored.original,
+            )?,
+            preview: self.whereabouts(
+                said.photo,
+                Variant::Preview,
+                preview,
+                stored.preview.is_some(),
+            )?,
             preview_absent: kept.and_then(|kept| kept.preview_absent),
         })
     }
 
     fn whereabouts(
         &self,
+        photo: Hash,
+        variant: Variant,
         sha256: Option<Hash>,
         on_server: bool,
     ) -> Result<Whereabouts, StoreError> {
@@ -170,14 +182,15 @@ impl Device {
             })
             .optional()?;
         let (state, acked) = upload.unzip();
+        let cached = self.noting_damage(transfer::cached_size(&self.conn, photo, variant))?;
         let state: Option<UploadState> = state.and_then(|state| state.parse().ok());
         Ok(Whereabouts {
             sha256,
-            here: blob.is_some(),
+            here: blob.is_some() || cached.is_some(),
             on_server: on_server || state == Some(UploadState::Stored),
             upload: state,
             acked: acked.unwrap_or(0),
-            bytes: blob.map(|blob| blob.bytes),
+            bytes: blob.map(|blob| blob.bytes).or(cached),
         })
     }
 
@@ -197,10 +210,29 @@ impl Device {
             Variant::Original => Some(photo),
             Variant::Preview => album::find(&self.conn, &photo)?.and_then(|kept| kept.preview),
         };
-        let Some(wanted) = wanted else { return Ok(None) };
-        let Some(blob) = blobs::find(&self.conn, &wanted)? else { return Ok(None) };
         let most = most.min(limits::PIECE_BYTES_MAX);
+        let blob = match wanted {
+            Some(wanted) => blobs::find(&self.conn, &wanted)?,
+            None => None,
+        };
+        let Some(blob) = blob else {
+            return self.read_cached_photo(photo, variant, offset, most);
+        };
         let bytes = blobs::read(&self.conn, &blob, offset, most)?;
         Ok(Some(PhotoPiece { bytes, total: blob.bytes, mime: blob.mime }))
+    }
+
+    fn read_cached_photo(
+        &self,
+        photo: Hash,
+        variant: Variant,
+        offset: u64,
+        most: usize,
+    ) -> Result<Option<PhotoPiece>, StoreError> {
+        let cached = transfer::read_cached(&self.conn, photo, variant, offset, most);
+        let Some(cached) = self.noting_damage(cached)? else { return Ok(None) };
+        let mime = self.noting_damage(statements::stored_mime(&self.conn, &photo, variant))?;
+        let mime = mime.unwrap_or(PhotoMime::Jpeg);
+        Ok(Some(PhotoPiece { bytes: cached.bytes, total: cached.total, mime }))
     }
 }

@@ -8,9 +8,6 @@ use sha2::{Digest, Sha256};
 use super::Variant;
 use crate::error::StoreError;
 
-/// How coarsely it is kept when a picture was last looked at, ms: looking is not writing.
-const USED_STEP_MS: Millis = 60 * 60 * 1000;
-
 /// A picture, or what has come of it.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
@@ -64,10 +61,11 @@ pub(super) fn want(
     now: Millis,
 ) -> Result<(), StoreError> {
     conn.prepare_cached(
-        "INSERT INTO photo_cache (photo, variant, wanted_at, used_at)
-         VALUES (?1, ?2, CASE WHEN ?3 THEN ?4 END, ?4)
+        "INSERT INTO photo_cache (photo, variant, wanted_at, used)
+         VALUES (?1, ?2, CASE WHEN ?3 THEN ?4 END,
+                 (SELECT coalesce(max(used), 0) + 1 FROM photo_cache))
          ON CONFLICT (photo, variant) DO UPDATE SET
-           wanted_at = coalesce(excluded.wanted_at, wanted_at), used_at = excluded.used_at,
+           wanted_at = coalesce(excluded.wanted_at, wanted_at), used = excluded.used,
            let_go = 0, retry_at = NULL, problem = NULL",
     )?
     .execute(params![photo.0, variant.name(), asked_for, now])?;
@@ -190,8 +188,7 @@ pub(crate) fn read(
     variant: Variant,
     from: u64,
     most: usize,
-    now: Millis,
-) -> Result<Option<Vec<u8>>, StoreError> {
+) -> Result<Option<Cached>, StoreError> {
     let Some(entry) = find(conn, photo, variant)?.filter(Entry::is_whole) else {
         return Ok(None);
     };
@@ -212,9 +209,29 @@ pub(crate) fn read(
         out.extend_from_slice(&piece[begin..stop]);
     }
     drop(rows);
-    conn.prepare_cached("UPDATE photo_cache SET used_at = ?2 WHERE n = ?1 AND used_at < ?2 - ?3")?
-        .execute(params![entry.n, now, USED_STEP_MS])?;
-    Ok(Some(out))
+    // Looking at one picture again and again writes nothing.
+    conn.prepare_cached(
+        "UPDATE photo_cache SET used = (SELECT max(used) + 1 FROM photo_cache)
+         WHERE n = ?1 AND used < (SELECT max(used) FROM photo_cache)",
+    )?
+    .execute([entry.n])?;
+    Ok(Some(Cached { bytes: out, total: entry.have }))
+}
+
+/// A part of a cached picture.
+pub(crate) struct Cached {
+    pub(crate) bytes: Vec<u8>,
+    /// Of the whole, bytes.
+    pub(crate) total: u64,
+}
+
+/// The size of a picture that is here whole, bytes.
+pub(crate) fn size(
+    conn: &Connection,
+    photo: Hash,
+    variant: Variant,
+) -> Result<Option<u64>, StoreError> {
+    Ok(find(conn, photo, variant)?.filter(Entry::is_whole).map(|entry| entry.have))
 }
 
 /// What the cache holds, bytes.
@@ -233,7 +250,7 @@ pub(super) fn shrink(conn: &Connection, keep: u64) -> Result<(), StoreError> {
         let oldest = conn
             .prepare_cached(
                 "SELECT n, have FROM photo_cache WHERE have > 0 AND wanted_at IS NULL
-                 ORDER BY used_at, n LIMIT 1",
+                 ORDER BY used, n LIMIT 1",
             )?
             .query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
             .optional()?;

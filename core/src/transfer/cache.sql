@@ -7,7 +7,7 @@ CREATE TABLE $schema.photo_cache (
   bytes      INTEGER,                      -- of the whole, once known
   have       INTEGER NOT NULL DEFAULT 0,   -- of it, from its beginning
   wanted_at  INTEGER,                      -- when someone asked for it, until it is here, UTC ms
-  used_at    INTEGER NOT NULL,             -- when it was last looked at, UTC ms
+  used       INTEGER NOT NULL,             -- counts up each time that another one is looked at
   let_go     INTEGER NOT NULL DEFAULT 0,
   attempts   INTEGER NOT NULL DEFAULT 0,
   retry_at   INTEGER,                      -- not before, UTC ms

@@ -9,9 +9,7 @@ use super::{Variant, rows, space};
 use crate::device::Device;
 use crate::error::{CaptureError, StoreError};
 use crate::photos::blobs;
-use crate::sync::{
-    Backoff, FailureKind, Next, Reply, RequestId, Setback, TokenSerial, setback,
-};
+use crate::sync::{Backoff, FailureKind, Next, Reply, RequestId, Setback, TokenSerial, setback};
 
 /// First rest of a picture that did not come, ms, doubled each time.
 const REST_MS: Millis = 30 * 1000;
@@ -135,9 +133,7 @@ pub(crate) fn on_reply(device: &mut Device, reply: &Reply, now: Millis) -> Resul
         }
         // It said so before: it was restored, or lost its store. It gets the photo again.
         (Asked::IsThere(photo), 404, _) => rows::offer_again(&device.conn, *photo).map(drop),
-        (Asked::Piece(entry), 200 | 206, Some(sha256)) => {
-            take(device, entry, sha256, reply, now)
-        }
+        (Asked::Piece(entry), 200 | 206, Some(sha256)) => take(device, entry, sha256, reply, now),
         (Asked::Piece(entry), ..) => went_wrong(device, &flight, Some(entry.clone()), reply, now),
         (Asked::IsThere(_), ..) => went_wrong(device, &flight, None, reply, now),
     }

@@ -24,7 +24,7 @@ pub use policy::{TransferPolicy, When};
 pub use rows::{UploadItem, UploadState, Variant};
 pub use space::SpaceReport;
 
-pub(crate) use cache::read as read_cached;
+pub(crate) use cache::{read as read_cached, size as cached_size};
 pub(crate) use download::DownloadFlow;
 pub(crate) use rows::{Offered, offer_again, offer_all_again, unsent};
 pub(crate) use upload::UploadFlow;

@@ -162,8 +162,7 @@ pub(super) fn due(
            AND (?5 OR location IS NOT NULL)
          ORDER BY variant = 'original', queued_at, sha256 LIMIT 1"
     ))?;
-    let bound =
-        params![now, REST_MS_MAX, allowed.previews, allowed.originals, allowed.beginning];
+    let bound = params![now, REST_MS_MAX, allowed.previews, allowed.originals, allowed.beginning];
     let mut rows = statement.query(bound)?;
     rows.next()?.map(Upload::read).transpose()
 }

@@ -10,9 +10,9 @@ use base64::engine::general_purpose::STANDARD;
 use motomind_protocol::wire::{UPLOAD_CAPABILITY_HEADER, problem};
 use motomind_protocol::{Hash, Millis, limits};
 
+use super::UploadState;
 use super::policy::TransferPolicy;
 use super::rows::{self, Allowed, Begun, REST_MS_MAX, Upload, Variant};
-use super::UploadState;
 use crate::device::Device;
 use crate::error::StoreError;
 use crate::photos::blobs::{self, Blob};
@@ -137,8 +137,7 @@ pub(crate) fn next(device: &mut Device, now: Millis) -> Result<Next, StoreError>
     };
     let token = device.sync.token_serial;
     let sha256 = upload.item.sha256;
-    device.sync.upload.flight =
-        Some(Flight { id: request.id, sha256, asked, sent_at: now, token });
+    device.sync.upload.flight = Some(Flight { id: request.id, sha256, asked, sent_at: now, token });
     Ok(Next::Send(request))
 }
 
@@ -149,11 +148,7 @@ fn has_expired(device: &Device, upload: &Upload, now: Millis) -> bool {
 }
 
 /// `POST`: creates the upload. What is small goes along at once.
-fn begin(
-    device: &mut Device,
-    upload: &Upload,
-    blob: &Blob,
-) -> Result<Request, StoreError> {
+fn begin(device: &mut Device, upload: &Upload, blob: &Blob) -> Result<Request, StoreError> {
     let item = &upload.item;
     let mut metadata = format!(
         "sha256 {},mime {}",
@@ -366,12 +361,9 @@ fn went_wrong(
         }
         (_, 403) if reply.header("tus-resumable").is_some() => match told {
             // Whoever may not upload may still capture and read.
-            Setback::Blocked(crate::sync::Blocked::Forbidden(what)) => rows::refuse(
-                &device.conn,
-                sha256,
-                &what,
-                Some(now.saturating_add(REST_MS_MAX)),
-            ),
+            Setback::Blocked(crate::sync::Blocked::Forbidden(what)) => {
+                rows::refuse(&device.conn, sha256, &what, Some(now.saturating_add(REST_MS_MAX)))
+            }
             Setback::Blocked(blocked) => {
                 device.sync.block(blocked, flight.token);
                 Ok(())
