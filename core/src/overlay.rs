@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use motomind_protocol::records::schema::COLLECTIONS;
+use motomind_protocol::records::schema::collections;
 use motomind_protocol::{Body, EventId, EventRecord, OpId, OpState, Operation, VehicleId};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
@@ -145,7 +145,7 @@ pub(crate) fn mend(device: &mut Device) -> Result<(), StoreError> {
         // A page that is under way would continue what is gone.
         device.sync.pull.start_over();
         device.changes.tables.insert("events");
-        device.changes.tables.extend(COLLECTIONS.iter().map(|collection| collection.name));
+        device.changes.tables.extend(collections().map(|collection| collection.name));
     }
     if device.mirror_is_stale.get() {
         device.unshown.take();

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use motomind_protocol::records::schema::{COLLECTIONS, Collection, Form};
+use motomind_protocol::records::schema::{Collection, Form, collections};
 use motomind_protocol::{Hash, Millis, Vehicle};
 use rusqlite::types::{Value as Column, ValueRef};
 use rusqlite::{Connection, Row, params_from_iter};
@@ -25,13 +25,14 @@ const LAYOUT_VERSION: u32 = 1;
 
 /// What the declaration of this build comes to.
 pub(crate) fn fingerprint() -> String {
-    Hash::of(format!("{LAYOUT_VERSION} {COLLECTIONS:?}").as_bytes()).to_string()
+    let declared: Vec<&Collection> = collections().collect();
+    Hash::of(format!("{LAYOUT_VERSION} {declared:?}").as_bytes()).to_string()
 }
 
 /// Creates the tables of the records in an empty schema.
 pub(super) fn create(conn: &Connection, schema: &str) -> Result<(), StoreError> {
     let mut sql = String::new();
-    for collection in COLLECTIONS {
+    for collection in collections() {
         table(&mut sql, schema, collection);
     }
     conn.execute_batch(&sql)?;

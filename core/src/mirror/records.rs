@@ -273,7 +273,7 @@ pub(super) fn remove_untold(conn: &Connection) -> Result<(), StoreError> {
     for table in ["record_docs", "record_earlier", "record_aside", "record_told"] {
         conn.execute(&format!("DELETE FROM {table} WHERE {UNTOLD}"), [])?;
     }
-    for collection in schema::COLLECTIONS {
+    for collection in schema::collections() {
         conn.execute(&format!("DELETE FROM {} WHERE {UNTOLD}", collection.name), [])?;
     }
     Ok(())

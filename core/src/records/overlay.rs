@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use motomind_protocol::records::Document;
-use motomind_protocol::records::schema::{self, COLLECTIONS};
+use motomind_protocol::records::schema;
 use motomind_protocol::{OpId, Operation};
 use rusqlite::{Connection, params};
 
@@ -157,7 +157,7 @@ pub(crate) fn rebuild(conn: &Connection) -> Result<BTreeSet<RecordRef>, StoreErr
         "action IS NOT NULL AND (state NOT IN ('accepted', 'superseded') OR seq > ?1)",
         [beyond as i64],
     )?;
-    for collection in COLLECTIONS {
+    for collection in schema::collections() {
         let sql = format!("SELECT id FROM {} WHERE own = 1", collection.name);
         let mut statement = conn.prepare(&sql)?;
         let mut rows = statement.query([])?;

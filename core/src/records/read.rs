@@ -1,6 +1,6 @@
 //! What is shown of records.
 
-use motomind_protocol::records::schema::COLLECTIONS;
+use motomind_protocol::records::schema::collections;
 use motomind_protocol::records::{Conflict, Revision};
 use motomind_protocol::{OpId, Violation, wire::Rejection};
 use serde::Serialize;
@@ -108,7 +108,7 @@ impl Device {
 
     fn read_conflicts(&self) -> Result<Vec<RecordConflict>, StoreError> {
         let mut conflicts = Vec::new();
-        for collection in COLLECTIONS {
+        for collection in collections() {
             let sql = format!(
                 "SELECT id, label FROM {} WHERE conflicts > 0 ORDER BY id",
                 collection.name

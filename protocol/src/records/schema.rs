@@ -1,7 +1,10 @@
 //! The one declaration of record collections: fields, forms, keys and uniqueness.
 //!
 //! A collection or a field is added here, with a migration for its table on the server; devices
-//! lay out their mirror from this declaration.
+//! lay out their mirror from this declaration, and hold nothing else that names a collection:
+//! whoever builds on this can [`declare`] their own.
+
+use std::sync::OnceLock;
 
 use uuid::Uuid;
 
@@ -277,10 +280,28 @@ pub const COLLECTIONS: &[Collection] = &[
     },
 ];
 
+/// Collections of whoever builds on this.
+static FURTHER: OnceLock<&'static [Collection]> = OnceLock::new();
+
+/// Declares further collections for this process, once, before a device is opened. Their tables
+/// on the server are that server's to make.
+///
+/// Returns whether they are declared now; not if others were before, or if a name is taken.
+#[must_use]
+pub fn declare(further: &'static [Collection]) -> bool {
+    let taken = |one: &Collection| COLLECTIONS.iter().any(|other| other.name == one.name);
+    !further.iter().any(taken) && FURTHER.set(further).is_ok()
+}
+
+/// Every collection: those of this version, then further ones.
+pub fn collections() -> impl Iterator<Item = &'static Collection> {
+    COLLECTIONS.iter().chain(FURTHER.get().copied().unwrap_or_default())
+}
+
 /// The collection of that name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Collection> {
-    COLLECTIONS.iter().find(|collection| collection.name == name)
+    collections().find(|collection| collection.name == name)
 }
 
 /// The namespace of natural keys.
