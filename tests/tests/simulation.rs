@@ -22,6 +22,7 @@ const HAPPENS: &[&str] = &[
     "brought back",
     "clock jumped",
     "compacted",
+    "compacted again",
     "conflict seen",
     "duplicate",
     "edit amended",

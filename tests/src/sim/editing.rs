@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::editors::{Edit, seen_in};
+use super::inventing::WORDS;
 use super::records::Key;
 use super::world::{Checked, World};
 
@@ -17,6 +18,13 @@ const LIKED: &[(&str, usize)] = &[
     ("profiles", 1),
     ("user_maintenance_preferences", 3),
 ];
+
+/// Whether every change of a field is remembered. Identification numbers and garages are not: more
+/// than one person sets the same, and the server moves vehicles by itself.
+fn is_followed(key: Key, field: &str) -> bool {
+    let words = WORDS.iter().any(|(name, fields)| *name == key.0 && fields.contains(&field));
+    words || field.contains('.') || field == records::DELETED_AT
+}
 
 pub(super) fn as_ref(key: Key) -> RecordRef {
     RecordRef::new(key.0, key.1)
@@ -167,7 +175,9 @@ impl World {
             return Err(format!("a conflict without values: {field}"));
         };
         let mut edit = Edit::of(key, Action::Edit, seen_in(&view.fields, &view.conflicting));
-        edit.sets.insert(field.clone(), value.clone());
+        if is_followed(key, &field) {
+            edit.sets.insert(field.clone(), value.clone());
+        }
         let record = as_ref(key);
         self.change(index, edit, |device, clock| device.resolve(&record, &field, value, clock))
             .map(drop)

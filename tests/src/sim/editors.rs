@@ -143,31 +143,23 @@ impl Editors {
         let Some((_, from, to)) = joined.next_back().copied() else {
             return false;
         };
-        let old = operation.supersedes.first().and_then(|old| Some((*old, self.edit(*old)?)));
         let patch = operation.intent().map(|intent| &intent.step.patch);
-        let said = |name: &str, value: &Value| {
-            let edit = patch.and_then(|patch| patch.get(name));
-            matches!(edit, Some(records::FieldEdit::Set(set)) if set == value)
-        };
+        let says = |name: &str, value: &Value| patch.is_some_and(|patch| said(patch, name, value));
+        let old = operation.supersedes.first().and_then(|old| Some((*old, self.edit(*old)?)));
         let edit = match old {
             Some((old, edit)) => {
                 let discard = operation.intent().is_some_and(|i| i.step.action == Action::Nothing);
-                let mut edit = Edit { key, replaces: Some(old), discard, ..edit.clone() };
-                if key == to && !discard {
-                    // It says what the existing record does not say already, or what was said last;
-                    // texts go by an edit of their own.
-                    edit.action = Action::Edit;
-                    edit.sets.retain(|name, value| said(name, value));
-                    edit.typed.clear();
-                }
-                edit
+                // Where the existing record has another value, the person is told.
+                let mut moved = Edit { key, replaces: Some(old), discard, ..edit.clone() };
+                moved.sets.retain(|name, value| discard || says(name, value));
+                moved
             }
             None if key == to => {
                 let of_it = self.edits.values().filter(|edit| edit.key == from);
                 let mut filled = Edit::of(key, Action::Edit, Seen::new());
                 // Of what the creation set and what edits of it set later, the one that is filled in.
                 let sets = of_it.flat_map(|edit| edit.sets.clone());
-                filled.sets = sets.filter(|(name, value)| said(name, value)).collect();
+                filled.sets = sets.filter(|(name, value)| says(name, value)).collect();
                 filled
             }
             // A record whose id follows from its vehicle is made anew; the old one is taken back.
@@ -225,6 +217,16 @@ impl Editors {
             "due_miles" => json!(1_000_000 + number),
             _ => json!(format!("{field} {number}.")),
         }
+    }
+}
+
+/// Whether a patch gives a field, or a key of an object, this value.
+fn said(patch: &records::Patch, name: &str, value: &Value) -> bool {
+    let (field, key) = name.split_once('.').map_or((name, None), |(field, key)| (field, Some(key)));
+    match (patch.get(field), key) {
+        (Some(records::FieldEdit::Set(set)), None) => set == value,
+        (Some(records::FieldEdit::Keys(keys)), Some(key)) => keys.get(key) == Some(value),
+        _ => false,
     }
 }
 

@@ -1,13 +1,13 @@
 //! How people see to edits that wait or were refused: amend, take back, try again, or say that a
 //! refused record is one that exists.
 
-use motomind_core::{CaptureError, Edited};
+use motomind_core::{CaptureError, Edited, Moved};
 use motomind_protocol::records::Action;
 use motomind_protocol::{OpId, OpState};
 use serde_json::{Map, Value};
 
 use super::editing::as_ref;
-use super::editors::{Edit, seen_in};
+use super::editors::{Edit, seen_in, stands};
 use super::records::Key;
 use super::world::{Checked, World};
 
@@ -79,7 +79,7 @@ impl World {
         let result = device.same_as(&as_ref(from), &as_ref(to), clock);
         self.note(|| format!("{index} says that {from:?} is the same as {to:?}: {result:?}"));
         match result {
-            Ok(_) => {
+            Ok(moved) => {
                 self.trace.count("settled as the same");
                 self.editors.joined.push((index, from, to));
                 let rows = self.phones[index].journal().map_err(|error| error.to_string())?;
@@ -88,6 +88,7 @@ impl World {
                         self.adopt(index, &row)?;
                     }
                 }
+                self.check_moved(index, from, to, &moved)?;
                 self.editors.joined.retain(|(of, ..)| *of != index);
                 self.ask(index)?;
                 Ok(true)
@@ -101,6 +102,34 @@ impl World {
             Err(CaptureError::NotRefused | CaptureError::UnknownRecord(_)) => Ok(false),
             Err(error) => Err(format!("phone {index} cannot join {from:?} and {to:?}: {error}")),
         }
+    }
+
+    /// What was typed for a refused record is said of the existing one, or stands there already,
+    /// or the person was told.
+    fn check_moved(&self, index: usize, from: Key, to: Key, moved: &Moved) -> Checked {
+        let view = self.view(index, to)?.ok_or(format!("phone {index} does not show {to:?}"))?;
+        let there = seen_in(&view.fields, &view.conflicting);
+        let ops = moved.moved.iter().map(|(old, new)| (*old, Some(*new)));
+        for (old, new) in ops.chain(moved.closed.iter().map(|old| (*old, None))) {
+            let Some(edit) = self.editors.edit(old).filter(|edit| edit.key == from) else {
+                continue;
+            };
+            let says = new.and_then(|new| self.editors.edit(new));
+            for (field, value) in edit.sets.iter().filter(|_| !edit.discard) {
+                let said = says.is_some_and(|edit| edit.sets.contains_key(field));
+                let told = moved.typed.iter().any(|t| t.field == *field && t.value == *value);
+                let wanted = (field.clone(), value.to_string());
+                let anew = self.editors.edits().any(|(other, edit)| {
+                    other != old && edit.key == from && edit.sets.contains_key(field)
+                });
+                if !said && !told && !anew && !stands(&there, &wanted) {
+                    return Err(format!(
+                        "phone {index} moved {old} to {to:?} without its {field} {value}: {moved:?}"
+                    ));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn mend_edit(&mut self, index: usize, op: OpId, discard: bool) -> Checked {

@@ -59,9 +59,13 @@ impl World {
     /// A violated invariant.
     pub fn compact_something(&mut self) -> Checked {
         let head = self.server.tenant.log.head();
-        let documents = self.server.tenant.records.documents();
-        let long = documents.filter(|(_, document)| document.history().len() > 2);
+        let records = &self.server.tenant.records;
+        let long = records.documents().filter(|(_, document)| document.history().len() > 2);
         let keys: Vec<Key> = long.map(|(key, _)| key).collect();
+        // Somebody may be away while a record begins again more than once.
+        let again: Vec<Key> =
+            keys.iter().copied().filter(|key| records.has_begun_again(*key)).collect();
+        let keys = if again.is_empty() || self.dice.permille(400) { keys } else { again };
         if let Some(key) = self.dice.pick(&keys).copied() {
             self.note(|| format!("the server compacts {key:?}"));
             self.server.tenant.compact(key, self.now, &mut self.server.dice);

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use motomind_protocol::records::{
     self, Action, Actor, Circumstances, Collection, Document, FieldEdit, RecordIntent, Signature,
-    Step, Taken, claim_taken, claims, compacted, may, references, take, take_over_compacted,
+    Step, Taken, claim_taken, claims, compacted, may, may_touch, references, take, take_over_chain,
 };
 use motomind_protocol::wire::{ChangeKind, Outcome, RecordChange, Rejection};
-use motomind_protocol::{Flag, Hash, Millis, OpId, Operation, VehicleId, code};
+use motomind_protocol::{Flag, Millis, OpId, Operation, VehicleId, code};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -28,11 +28,11 @@ pub struct Row {
     pub deleted_at: Option<Millis>,
 }
 
-/// A record's document, and those of before its history was bounded.
+/// A record's document, and what it was before each new beginning, the oldest first.
 #[derive(Clone, Debug)]
 struct Kept {
     document: Arc<Document>,
-    cold: Vec<Arc<Document>>,
+    earlier: Vec<Arc<Document>>,
 }
 
 /// Every record of a tenant.
@@ -58,21 +58,19 @@ impl Kept {
         step: &Step,
         around: &Circumstances<'_>,
     ) -> Result<Taken, Box<Rejection>> {
-        let knows_all =
-            |document: &Document| intent.heads.iter().all(|head| knows(document, *head));
-        let old = match knows_all(&self.document) {
+        let knows_all = |document: &Document| intent.heads.iter().all(|head| document.knows(head));
+        let seen = match knows_all(&self.document) {
             true => None,
-            false => self.cold.iter().rev().find(|cold| knows_all(cold)),
+            false => self.earlier.iter().rposition(|earlier| knows_all(earlier)),
         };
-        match old {
-            Some(old) => take_over_compacted(&self.document, old, intent, step, around),
+        match seen {
+            Some(place) => {
+                let olds: Vec<&Document> = self.earlier[place..].iter().map(|d| &**d).collect();
+                take_over_chain(&self.document, &olds, intent, step, around)
+            }
             None => take(Some(&self.document), intent, step, around),
         }
     }
-}
-
-fn knows(document: &Document, head: Hash) -> bool {
-    document.changes_since(&[head]).len() < document.changes_since(&[]).len()
 }
 
 impl Records {
@@ -96,6 +94,12 @@ impl Records {
     /// Every record that has a document.
     pub fn documents(&self) -> impl Iterator<Item = (Key, &Document)> {
         self.documents.iter().map(|(key, kept)| (*key, &*kept.document))
+    }
+
+    /// Whether a record's document has begun again.
+    #[must_use]
+    pub fn has_begun_again(&self, key: Key) -> bool {
+        self.documents.get(&key).is_some_and(|kept| !kept.earlier.is_empty())
     }
 
     /// Whether rows wait to be absorbed.
@@ -186,7 +190,7 @@ impl Tenant {
         match self.records.documents.get_mut(&key) {
             Some(kept) => kept.document = document,
             None => {
-                let _ = self.records.documents.insert(key, Kept { document, cold: Vec::new() });
+                let _ = self.records.documents.insert(key, Kept { document, earlier: Vec::new() });
             }
         }
         if changes.is_empty() {
@@ -201,17 +205,14 @@ impl Tenant {
         let Some(kept) = self.records.documents.get_mut(&key) else {
             return;
         };
-        // A second time would need a way through both: nobody bounds a history so soon.
-        if !kept.cold.is_empty() {
-            return;
-        }
         let Some(short) = compacted(&kept.document, key.1) else {
             return;
         };
         let changes = short.changes_since(&[]);
         let old = std::mem::replace(&mut kept.document, Arc::new(short));
-        kept.cold.push(old);
-        self.records.remarks.push("compacted");
+        kept.earlier.push(old);
+        let again = kept.earlier.len() > 1;
+        self.records.remarks.push(if again { "compacted again" } else { "compacted" });
         self.log.append(entry(key, None, changes, true), dice);
     }
 
@@ -243,7 +244,11 @@ impl Tenant {
         };
         let key = (collection.name, intent.record_id);
         self.absorb(key, pusher.now, dice);
+        if let Some(document) = self.records.document(key) {
+            theirs_to_change(pusher, key, document)?;
+        }
         let taken = self.take_intent(pusher, operation, intent, &step)?;
+        theirs_to_change(pusher, key, &taken.document)?;
         self.check_references(collection, &step, &taken.document.fields())?;
         self.check_claims(collection, key, &taken.document)?;
         let mut flags = Vec::new();
@@ -330,8 +335,7 @@ impl Tenant {
     /// The vehicles of a deleted garage go to another, or to none.
     fn empty_garage(&mut self, garage: Uuid, to: Option<Uuid>, now: Millis, dice: &mut Dice) {
         let from = Value::String(garage.to_string());
-        let lives_there =
-            |row: &Row| row.deleted_at.is_none() && row.fields.get("garage_id") == Some(&from);
+        let lives_there = |row: &Row| row.fields.get("garage_id") == Some(&from);
         let moved: Vec<Key> = self
             .records
             .rows()
@@ -379,6 +383,13 @@ impl Tenant {
     pub fn fate(&self, op: OpId) -> Option<&Fate> {
         self.operations.get(&op).map(|known| &known.fate)
     }
+}
+
+/// What belongs to one person is changed by that person and by managers.
+fn theirs_to_change(pusher: &Pusher, key: Key, document: &Document) -> Refused<()> {
+    let user = pusher.identity.user_id;
+    may_touch(document.collection(), key.1, &document.fields(), user, pusher.role)
+        .map_err(|refused| Box::new(Outcome::Rejected(*refused)))
 }
 
 fn entry(key: Key, op_id: Option<OpId>, changes: Vec<Vec<u8>>, whole: bool) -> ChangeKind {

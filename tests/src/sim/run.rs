@@ -199,7 +199,7 @@ impl World {
                 Ok(())
             }
             86..=89 => self.write_by_sql(),
-            90 => self.compact_something(),
+            90 | 97 => self.compact_something(),
             91..=93 => {
                 self.back_up_server();
                 Ok(())
