@@ -112,7 +112,8 @@ fn grow(
     generation: i64,
 ) -> Result<Option<BadDocument>, StoreError> {
     let (id, changes) = (change.id, &change.changes);
-    let known = documents::stored(conn, collection, id)?.filter(|found| found.generation == generation);
+    let known =
+        documents::stored(conn, collection, id)?.filter(|found| found.generation == generation);
     let known = match known.map(|found| found.document) {
         None => None,
         Some(Ok(document)) => Some(document),
