@@ -3,8 +3,8 @@
 use motomind_protocol::effective::Act;
 use motomind_protocol::records::Action;
 use motomind_protocol::{
-    Body, Event, EventId, Hash, Incarnation, Millis, OpId, OpState, Operation, SealedOperation, code, limits,
-    wire::Rejection,
+    Body, Event, EventId, Hash, Incarnation, Millis, OpId, OpState, Operation, SealedOperation,
+    code, limits, wire::Rejection,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;

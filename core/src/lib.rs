@@ -92,5 +92,9 @@ pub use photos::{
 pub use places::{CorrectionShown, LocationSaid, PlaceShown};
 pub use records::{Edited, Moved, RecordConflict, RecordView, Typed};
 pub use salvage::{Salvaged, salvage};
-pub use sync::{Blocked, CustodyReport, FailureKind, REPLY_HEADERS, Reply, Request, RequestId, Step};
-pub use transfer::{SpaceReport, TransferPolicy, UploadItem, UploadPlan, UploadState, Variant, When};
+pub use sync::{
+    Blocked, CustodyReport, FailureKind, REPLY_HEADERS, Reply, Request, RequestId, Step,
+};
+pub use transfer::{
+    SpaceReport, TransferPolicy, UploadItem, UploadPlan, UploadState, Variant, When,
+};
