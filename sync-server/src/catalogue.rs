@@ -174,7 +174,8 @@ pub const RULES: &[Rule] = &[
         "SELECT t.relname || ' to ' || a.grantee::regrole::text FROM tables t, aclexplode(t.relacl) a
           WHERE a.privilege_type = 'UPDATE'
             AND a.grantee NOT IN ('motomind_owner'::regrole, 'motomind_system'::regrole)
-            AND (t.relname IN ('vehicle_events', 'vehicle_event_audit_logs', 'change_log', 'event_registry') OR t.oid IN (SELECT oid FROM partitions))",
+            AND (t.relname IN ('vehicle_events', 'vehicle_event_audit_logs', 'change_log', 'event_registry',
+                             'photo_metadata', 'event_photos', 'location_corrections') OR t.oid IN (SELECT oid FROM partitions))",
     ),
     rule(
         "definer_owner",
@@ -241,6 +242,14 @@ pub const RULES: &[Rule] = &[
                         ('tenants', 'open_log'),
                         ('change_log', 'number_events'),
                         ('vehicle_event_audit_logs', 'immutable'), ('vehicle_event_audit_logs', 'immutable_whole'),
+                        ('photo_metadata', 'immutable'), ('photo_metadata', 'immutable_whole'),
+                        ('event_photos', 'immutable'), ('event_photos', 'immutable_whole'),
+                        ('event_photos', 'place'), ('event_photos', 'log'),
+                        ('location_corrections', 'immutable'), ('location_corrections', 'immutable_whole'),
+                        ('location_corrections', 'place'), ('location_corrections', 'measure'),
+                        ('location_corrections', 'log'),
+                        ('capture_sessions', 'place'), ('capture_sessions', 'log_insert'),
+                        ('capture_sessions', 'log_update'), ('capture_sessions', 'refuse_delete'),
                         ('operations', 'keep'), ('operations', 'refuse_delete'),
                         ('rejected_operations', 'keep'), ('rejected_operations', 'refuse_delete'),
                         ('devices', 'refuse_delete')) AS wanted (relation, trigger)

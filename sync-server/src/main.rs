@@ -62,6 +62,8 @@ enum Command {
     /// Removes expired uploads of photos and finishes what a crash left; serving instances do so
     /// by themselves.
     Uploads(cli::uploads::Uploads),
+    /// Proves what a device sealed: texts, chain, events and photos; finds a flipped byte.
+    Verify(cli::verify::Verify),
 }
 
 fn main() -> ExitCode {
@@ -125,6 +127,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Doctor(doctor) => return doctor.run().await,
         Command::Partitions(partitions) => partitions.run().await?,
         Command::Uploads(uploads) => uploads.run().await?,
+        Command::Verify(verify) => return verify.run().await,
     }
     Ok(())
 }

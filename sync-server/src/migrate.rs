@@ -65,6 +65,12 @@ migrations! {
     27 "027_conversation_threads",
     40 "040_photos",
     41 "041_uploads",
+    42 "042_sealed_texts",
+    43 "043_photo_metadata",
+    44 "044_event_photos",
+    45 "045_location_corrections",
+    46 "046_capture_sessions",
+    47 "047_places_and_captures",
 }
 
 /// The advisory lock that runners take, so that two never work on one database.

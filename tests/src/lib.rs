@@ -1,5 +1,6 @@
 //! What needs two rooms at once. The library holds what several test files share.
 
+pub mod captures;
 pub mod dice;
 pub mod disk;
 pub mod postgres;

@@ -59,6 +59,29 @@ const SEEDS: &[(i32, &str, &str)] = &[
         "conversation_threads",
         "(tenant_id, id, vehicle_id, user_id) VALUES ('{t}', '{id}', '{id}', '{id}')",
     ),
+    (
+        43,
+        "photo_metadata",
+        "(tenant_id, sha256, bytes, mime) VALUES ('{t}', repeat('0', 64), 9, 'image/jpeg')",
+    ),
+    (
+        44,
+        "event_photos",
+        "(tenant_id, id, event_id, photo, sequence) VALUES ('{t}', '{id}', '{id}', repeat('0', 64), 1)",
+    ),
+    (
+        45,
+        "location_corrections",
+        "(tenant_id, id, event_id, latitude, longitude, method)
+         VALUES ('{t}', '{id}', '{id}', 0, 0, 'map_pin')",
+    ),
+    (
+        46,
+        "capture_sessions",
+        "(tenant_id, id, vehicle_id, flow, path, started_at, last_activity_at, ended_at, status, reason)
+         VALUES ('{t}', '{id}', '{id}', 'fuel', 'quick', '2025-05-05Z', '2025-05-05Z', '2025-05-05Z',
+                 'abandoned', 'timeout')",
+    ),
 ];
 
 async fn seed(client: &Client, version: i32) {

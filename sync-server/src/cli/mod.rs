@@ -10,6 +10,7 @@ pub(crate) mod people;
 pub(crate) mod private_postgres;
 pub(crate) mod token;
 pub(crate) mod uploads;
+pub(crate) mod verify;
 
 use clap::Args;
 use tokio_postgres::Client;

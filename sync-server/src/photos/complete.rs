@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use motomind_protocol::Hash;
 use motomind_protocol::photo::MAGIC_BYTES;
+use motomind_protocol::wire::PhotoStored;
 use sha2::{Digest, Sha256};
 
 use super::store::Whole;
@@ -110,7 +111,7 @@ async fn read(photos: &Photos, piece: Option<&Piece>) -> Result<Option<Bytes>, A
     }
 }
 
-/// Writes down how it ended: the photo, and the end of the upload, together.
+/// Writes down how it ended: the photo, its entry in the log and the end of the upload, together.
 async fn conclude(app: &App, upload: &Upload, outcome: Outcome) -> Result<(), Error> {
     let mut client = app.client().await?;
     let transaction = crate::database::begin(&mut client, upload.tenant).await?;
@@ -121,9 +122,17 @@ async fn conclude(app: &App, upload: &Upload, outcome: Outcome) -> Result<(), Er
                    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
         let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
             [tenant, &sha256, &upload.mime.as_str(), &bytes, &upload.user, &upload.device];
-        transaction.execute(&transaction.prepare_cached(row).await?, &parameters).await?;
+        let row = transaction.prepare_cached(row).await?;
+        let is_new = transaction.execute(&row, &parameters).await? > 0;
+        let (photo, mime) = (upload.sha256, upload.mime);
+        // A photo may be so small that it is its own preview.
+        if is_new && upload.preview_of.is_none_or(|of| of == photo) {
+            let entry = PhotoStored { photo, preview: None, bytes: upload.bytes, mime };
+            create::log_stored(&transaction, &entry).await?;
+        }
         if let Some(of) = upload.preview_of {
-            create::name_preview(&transaction, *tenant, &of.to_string(), &sha256).await?;
+            let stored = (photo, upload.bytes, mime);
+            create::name_preview(&transaction, upload.tenant, of, stored).await?;
         }
     }
     let end = "UPDATE uploads SET outcome = $3, touched_at = now()

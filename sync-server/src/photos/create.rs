@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use deadpool_postgres::Transaction;
-use motomind_protocol::{DeviceId, Role};
+use motomind_protocol::wire::PhotoStored;
+use motomind_protocol::{DeviceId, Hash, PhotoMime, Role, TenantId};
 use uuid::Uuid;
 
 use super::capability::Capability;
@@ -106,14 +107,15 @@ async fn find_photo(
     bytes: u64,
 ) -> Result<bool, Error> {
     let (tenant, sha256) = (&caller.tenant_id.0, metadata.sha256.to_string());
-    let of = metadata.preview_of.map(|of| of.to_string());
+    let of = metadata.preview_of;
     let statement = transaction
         .prepare_cached(
             "SELECT (SELECT bytes FROM photos WHERE tenant_id = $1 AND sha256 = $2),
                     EXISTS (SELECT FROM photo_previews WHERE tenant_id = $1 AND photo = $3)",
         )
         .await?;
-    let row = transaction.query_one(&statement, &[tenant, &sha256, &of]).await?;
+    let photo = of.map(|of| of.to_string());
+    let row = transaction.query_one(&statement, &[tenant, &sha256, &photo]).await?;
     if row.get(1) {
         return Ok(true);
     }
@@ -124,17 +126,18 @@ async fn find_photo(
         return Err(Error::HashMismatch); // no other length hashes to this
     }
     if let Some(of) = of {
-        name_preview(transaction, caller.tenant_id.0, &of, &sha256).await?;
+        let stored = (metadata.sha256, bytes, metadata.mime);
+        name_preview(transaction, caller.tenant_id, of, stored).await?;
     }
     Ok(true)
 }
 
-/// Says which stored photo is the preview of which, unless another one is.
+/// Says which stored photo is the preview of which, unless another one is; and says so in the log.
 pub(crate) async fn name_preview(
     transaction: &Transaction<'_>,
-    tenant: Uuid,
-    of: &str,
-    preview: &str,
+    tenant: TenantId,
+    of: Hash,
+    stored: (Hash, u64, PhotoMime),
 ) -> Result<(), Error> {
     let statement = transaction
         .prepare_cached(
@@ -142,7 +145,28 @@ pub(crate) async fn name_preview(
              ON CONFLICT DO NOTHING",
         )
         .await?;
-    transaction.execute(&statement, &[&tenant, &of, &preview]).await?;
+    let (preview, bytes, mime) = stored;
+    let named: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
+        [&tenant.0, &of.to_string(), &preview.to_string()];
+    if transaction.execute(&statement, &named).await? > 0 {
+        let entry = PhotoStored { photo: of, preview: Some(preview), bytes, mime };
+        log_stored(transaction, &entry).await?;
+    }
+    Ok(())
+}
+
+/// Tells the tenant's devices of bytes that have come.
+pub(crate) async fn log_stored(
+    transaction: &Transaction<'_>,
+    stored: &PhotoStored,
+) -> Result<(), Error> {
+    // Entries carry an id of 16 bytes; which photo it is, their data says.
+    let mut id = [0; 16];
+    id.copy_from_slice(&stored.preview.unwrap_or(stored.photo).0[..16]);
+    let statement =
+        transaction.prepare_cached("SELECT append_change('photo_stored', $1, $2)").await?;
+    let data = serde_json::to_string(stored)?;
+    transaction.query(&statement, &[&Uuid::from_bytes(id), &data]).await?;
     Ok(())
 }
 

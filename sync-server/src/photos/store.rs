@@ -18,6 +18,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::error::Error;
@@ -135,6 +136,26 @@ impl Store {
             (S3_PART_BYTES, None)
         };
         Ok(Whole { store: self, tenant, part_bytes, parts, open: Vec::new(), open_bytes: 0 })
+    }
+
+    /// What a published photo hashes to now, and its bytes; none where it is not there.
+    pub(crate) async fn fingerprint(
+        &self,
+        tenant: TenantId,
+        sha256: Hash,
+    ) -> Result<Option<(Hash, u64)>, object_store::Error> {
+        let object = match self.objects.get(&published(tenant, sha256)).await {
+            Ok(object) => object,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let (mut hash, mut length) = (Sha256::new(), 0);
+        let mut parts = object.into_stream();
+        while let Some(part) = parts.try_next().await? {
+            hash.update(&part);
+            length += part.len() as u64;
+        }
+        Ok(Some((Hash(hash.finalize().into()), length)))
     }
 
     /// Bytes `first..end` of a published photo, as they are asked for.

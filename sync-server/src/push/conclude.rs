@@ -1,7 +1,8 @@
 //! The end of a sitting: verdicts become outcomes, and outcomes are kept.
 
 use deadpool_postgres::Transaction;
-use motomind_protocol::wire::{OpOutcome, Outcome};
+use motomind_protocol::code;
+use motomind_protocol::wire::{OpOutcome, Outcome, Rejection};
 use uuid::Uuid;
 
 use super::Sitting;
@@ -56,6 +57,9 @@ impl Sitting<'_> {
             Some(Verdict::Accepted { flags, .. }) => {
                 Ok(Outcome::Accepted { seq: numbered("event", id)?, flags: flags.clone() })
             }
+            Some(Verdict::Stated { kind }) => {
+                Ok(Outcome::Accepted { seq: numbered(kind, id)?, flags: Vec::new() })
+            }
             Some(Verdict::Recorded { is_logged, flags }) => {
                 let seq = if *is_logged { numbered("record", id)? } else { head };
                 Ok(Outcome::Accepted { seq, flags: flags.clone() })
@@ -72,6 +76,7 @@ impl Sitting<'_> {
                             verdict,
                             Some(
                                 Verdict::Accepted { .. }
+                                    | Verdict::Stated { .. }
                                     | Verdict::NothingToRetract
                                     | Verdict::Recorded { .. }
                             )
@@ -115,14 +120,20 @@ impl Sitting<'_> {
         if matches!(outcome, Outcome::Rejected(_) | Outcome::OpIdReused { .. }) {
             store::quarantine(transaction, self.bench, device, sealed, outcome).await?;
         }
-        let judged = !matches!(self.verdicts[place], Some(Verdict::Said(_) | Verdict::Repeated));
+        let came_late = |rejection: &Rejection| rejection.code == code::SUPERSEDED;
+        let judged = match &self.verdicts[place] {
+            Some(Verdict::Said(Outcome::Rejected(rejection))) => came_late(rejection),
+            Some(Verdict::Said(_) | Verdict::Repeated) => false,
+            _ => true,
+        };
         let seq = match outcome {
             Outcome::Accepted { seq, .. } => Some(*seq),
             Outcome::Rejected(_) => None,
             _ => return Ok(()),
         };
         if let Some(operation) = operation.filter(|_| judged) {
-            settled.push(Settled { sealed, operation, seq });
+            let has_event = matches!(self.verdicts[place], Some(Verdict::Accepted { .. }));
+            settled.push(Settled { sealed, operation, seq, has_event });
         }
         Ok(())
     }

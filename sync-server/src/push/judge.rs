@@ -7,8 +7,8 @@ use motomind_protocol::effective::{self, Member};
 use motomind_protocol::odometer::{self, OutOfOrder, Reading};
 use motomind_protocol::wire::{Outcome, Rejection};
 use motomind_protocol::{
-    Event, EventId, Flag, Incarnation, Millis, OpId, Operation, Role, VehicleId, code,
-    is_clock_ahead, validate,
+    Event, EventId, Flag, Incarnation, Millis, OpId, Operation, Role, code, is_clock_ahead,
+    validate,
 };
 
 use super::known::{FamilyMember, Known, KnownOperation, KnownState};
@@ -47,6 +47,11 @@ pub(crate) enum Verdict {
         corrects: Option<EventId>,
         /// What the server remarks.
         flags: Vec<Flag>,
+    },
+    /// It states something beside events.
+    Stated {
+        /// The log's name for it.
+        kind: &'static str,
     },
     /// It takes back what never was: only the closing is written.
     NothingToRetract,
@@ -328,7 +333,8 @@ fn out_of_order(event: &Event, contradiction: &OutOfOrder, miles: i64) -> Verdic
     Verdict::Rejected(rejection)
 }
 
-fn reject(code: &str, message: &str, field: Option<&str>) -> Verdict {
+/// The refusal with this code.
+pub(crate) fn reject(code: &str, message: &str, field: Option<&str>) -> Verdict {
     let rejection = Rejection::new(code, message);
     Verdict::Rejected(match field {
         Some(field) => rejection.field(field),
@@ -353,9 +359,10 @@ pub(crate) fn unsupported() -> Verdict {
 pub(crate) fn remember(received: &Received, verdict: &Verdict, known: &mut Known, bench: &Bench) {
     let (sealed, operation) = (&received.sealed, &received.operation);
     let state = match verdict {
-        Verdict::Accepted { .. } | Verdict::NothingToRetract | Verdict::Recorded { .. } => {
-            KnownState::Accepted { seq: 0 }
-        }
+        Verdict::Accepted { .. }
+        | Verdict::Stated { .. }
+        | Verdict::NothingToRetract
+        | Verdict::Recorded { .. } => KnownState::Accepted { seq: 0 },
         Verdict::Rejected(_) => KnownState::Rejected,
         Verdict::Said(_) | Verdict::Repeated => return,
     };
@@ -367,9 +374,4 @@ pub(crate) fn remember(received: &Received, verdict: &Verdict, known: &mut Known
     if operation.incarnation == bench.incarnation {
         known.sequences.entry(operation.device_seq).or_insert(sealed.hash);
     }
-}
-
-/// The vehicle that an operation is about.
-pub(crate) fn vehicle_of(operation: &Operation) -> Option<VehicleId> {
-    operation.event().map(|event| event.vehicle_id)
 }

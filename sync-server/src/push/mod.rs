@@ -4,8 +4,8 @@
 //! read → lock device, then vehicles → judge and write piece by piece → number → keep outcomes
 //! ```
 //!
-//! A piece is either a run of operations that name no others, judged together from sets loaded at
-//! once, or a single one that corrects or supersedes. Should the database refuse a set, the whole
+//! A piece is a run of events that name no others, of changes of records, or of statements beside
+//! events, judged together from sets loaded at once; or a single event that corrects or supersedes. Should the database refuse a set, the whole
 //! batch is tried again one by one, so that the operation to blame is refused alone.
 
 mod conclude;
@@ -16,13 +16,14 @@ mod load;
 mod needs;
 mod read;
 mod records;
+mod statements;
 mod store;
 
 use std::collections::HashSet;
 
 use deadpool_postgres::Transaction;
 use motomind_protocol::wire::{OpOutcome, Rejection};
-use motomind_protocol::{OpId, VehicleId, code};
+use motomind_protocol::{OpId, Operation, VehicleId, code};
 
 pub(crate) use judge::Bench;
 use judge::Verdict;
@@ -30,6 +31,7 @@ use known::{Known, KnownOperation, KnownState};
 pub(crate) use read::Batch;
 use read::{Item, Received};
 use store::Writes;
+pub(crate) use store::body_text;
 
 use crate::App;
 use crate::error::Error;
@@ -54,6 +56,33 @@ enum Mode {
     Sets,
     /// Each for itself, behind a savepoint.
     OneByOne,
+}
+
+/// What is judged together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Piece {
+    /// Events that name no others.
+    Run,
+    /// Changes of records.
+    Changes,
+    /// What is stated beside events.
+    Statements,
+    /// An event that corrects or supersedes another one.
+    Single,
+}
+
+impl Piece {
+    fn of(operation: &Operation) -> Self {
+        if operation.intent().is_some() {
+            Self::Changes
+        } else if statements::kind(operation).is_some() {
+            Self::Statements
+        } else if judge::stands_alone(operation) {
+            Self::Run
+        } else {
+            Self::Single
+        }
+    }
 }
 
 /// Judges a batch, again where other transactions got in the way.
@@ -134,10 +163,8 @@ impl<'a> Sitting<'a> {
         let (bench, tenant) = (self.bench, self.bench.caller.tenant_id);
         self.foreign_device = !load::admit_device(transaction, bench, device).await?;
         let operations = self.batch.items.iter().filter_map(Item::received);
-        let mut vehicles: HashSet<VehicleId> = operations
-            .clone()
-            .filter_map(|received| judge::vehicle_of(&received.operation))
-            .collect();
+        let mut vehicles: HashSet<VehicleId> =
+            operations.clone().filter_map(|received| received.operation.vehicle()).collect();
         let sequences: Vec<i64> =
             operations.map(|received| store::signed(received.operation.device_seq)).collect();
         let keys = intents::keys(self.batch, self.shelf.collections);
@@ -151,29 +178,41 @@ impl<'a> Sitting<'a> {
 
     async fn judge_in_pieces(&mut self, transaction: &Transaction<'_>) -> Result<(), Error> {
         let batch = self.batch;
-        let mut run: Vec<usize> = Vec::new();
-        let mut changes: Vec<usize> = Vec::new();
+        let (mut kind, mut piece) = (Piece::Run, Vec::new());
         for (place, item) in batch.items.iter().enumerate() {
-            match item.received() {
-                Some(received) if received.operation.intent().is_some() => {
-                    self.judge_run(transaction, &std::mem::take(&mut run)).await?;
-                    changes.push(place);
-                    continue;
-                }
-                Some(_) => self.judge_records(transaction, &std::mem::take(&mut changes)).await?,
-                None => {}
+            let Some(received) = item.received() else {
+                continue;
+            };
+            let next = Piece::of(&received.operation);
+            if next != kind || next == Piece::Single {
+                self.judge_piece(transaction, kind, &std::mem::take(&mut piece)).await?;
             }
-            match item.received() {
-                Some(received) if judge::stands_alone(&received.operation) => run.push(place),
-                Some(received) => {
-                    self.judge_run(transaction, &std::mem::take(&mut run)).await?;
-                    self.judge_dependent(transaction, place, received).await?;
+            kind = next;
+            piece.push(place);
+        }
+        self.judge_piece(transaction, kind, &piece).await
+    }
+
+    async fn judge_piece(
+        &mut self,
+        transaction: &Transaction<'_>,
+        kind: Piece,
+        places: &[usize],
+    ) -> Result<(), Error> {
+        match kind {
+            Piece::Run => self.judge_run(transaction, places).await,
+            Piece::Changes => self.judge_records(transaction, places).await,
+            Piece::Statements => self.judge_statements(transaction, places).await,
+            Piece::Single => {
+                let batch = self.batch;
+                for place in places {
+                    if let Some(received) = batch.items[*place].received() {
+                        self.judge_dependent(transaction, *place, received).await?;
+                    }
                 }
-                None => {}
+                Ok(())
             }
         }
-        self.judge_run(transaction, &run).await?;
-        self.judge_records(transaction, &changes).await
     }
 
     async fn judge_one_by_one(&mut self, transaction: &mut Transaction<'_>) -> Result<(), Error> {
@@ -184,13 +223,8 @@ impl<'a> Sitting<'a> {
             };
             let savepoint = transaction.savepoint("operation").await?;
             let vehicles = self.known.vehicles.clone();
-            let judged = if received.operation.intent().is_some() {
-                self.judge_records(&savepoint, &[place]).await
-            } else if judge::stands_alone(&received.operation) {
-                self.judge_run(&savepoint, &[place]).await
-            } else {
-                self.judge_dependent(&savepoint, place, received).await
-            };
+            let kind = Piece::of(&received.operation);
+            let judged = self.judge_piece(&savepoint, kind, &[place]).await;
             match judged {
                 Ok(()) => savepoint.commit().await?,
                 Err(Error::Internal(why) | Error::Conflict(why)) => {

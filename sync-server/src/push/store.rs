@@ -36,10 +36,12 @@ impl Writes<'_> {
         transaction: &Transaction<'_>,
         bench: &Bench,
     ) -> Result<(), Error> {
-        if let Some(by) = self.by
-            && !(self.closed.is_empty() && self.logged.is_empty())
-        {
-            self.store_closed(transaction, bench.caller.tenant_id, by).await?;
+        if let Some(by) = self.by {
+            let by_it = |ids: &[OpId]| -> Vec<(OpId, OpId)> {
+                ids.iter().map(|op_id| (*op_id, by)).collect()
+            };
+            let (closed, logged) = (by_it(&self.closed), by_it(&self.logged));
+            close(transaction, bench.caller.tenant_id, &closed, &logged).await?;
         }
         if !self.events.is_empty() {
             self.store_events(transaction, bench).await?;
@@ -58,35 +60,6 @@ impl Writes<'_> {
                 self.closed.push(*op_id);
             }
         }
-    }
-
-    /// Closes ids for ever and says so in the log.
-    async fn store_closed(
-        &self,
-        transaction: &Transaction<'_>,
-        tenant: TenantId,
-        by: OpId,
-    ) -> Result<(), Error> {
-        let close = transaction
-            .prepare_cached(
-                "INSERT INTO operations AS o (tenant_id, op_id, outcome, superseded_by)
-                 SELECT $1, op_id, 'closed', $3 FROM unnest($2::uuid[]) AS c (op_id)
-                 ON CONFLICT (tenant_id, op_id) DO UPDATE
-                   SET outcome = 'closed', superseded_by = excluded.superseded_by
-                   WHERE o.outcome = 'rejected'",
-            )
-            .await?;
-        let log = transaction
-            .prepare_cached(
-                "SELECT append_change('closed', op_id,
-                                      json_build_object('op_id', op_id, 'by', $2::uuid)::text)
-                 FROM unnest($1::uuid[]) AS c (op_id)",
-            )
-            .await?;
-        let ids = |ops: &[OpId]| -> Vec<Uuid> { ops.iter().map(|op_id| op_id.0).collect() };
-        transaction.execute(&close, &[&tenant.0, &ids(&self.closed), &by.0]).await?;
-        transaction.query(&log, &[&ids(&self.logged), &by.0]).await?;
-        Ok(())
     }
 
     async fn store_events(
@@ -149,6 +122,42 @@ impl Writes<'_> {
     }
 }
 
+/// Closes ids for ever and says so in the log; each comes with what closes it.
+pub(crate) async fn close(
+    transaction: &Transaction<'_>,
+    tenant: TenantId,
+    closed: &[(OpId, OpId)],
+    logged: &[(OpId, OpId)],
+) -> Result<(), Error> {
+    if closed.is_empty() && logged.is_empty() {
+        return Ok(());
+    }
+    let close = transaction
+        .prepare_cached(
+            "INSERT INTO operations AS o (tenant_id, op_id, outcome, superseded_by)
+             SELECT $1, op_id, 'closed', by FROM unnest($2::uuid[], $3::uuid[]) AS c (op_id, by)
+             ON CONFLICT (tenant_id, op_id) DO UPDATE
+               SET outcome = 'closed', superseded_by = excluded.superseded_by
+               WHERE o.outcome = 'rejected'",
+        )
+        .await?;
+    let log = transaction
+        .prepare_cached(
+            "SELECT append_change('closed', op_id,
+                                  json_build_object('op_id', op_id, 'by', by)::text)
+             FROM unnest($1::uuid[], $2::uuid[]) AS c (op_id, by)",
+        )
+        .await?;
+    let columns = |pairs: &[(OpId, OpId)]| -> (Vec<Uuid>, Vec<Uuid>) {
+        pairs.iter().map(|(op_id, by)| (op_id.0, by.0)).unzip()
+    };
+    let (ids, by) = columns(closed);
+    transaction.execute(&close, &[&tenant.0, &ids, &by]).await?;
+    let (ids, by) = columns(logged);
+    transaction.query(&log, &[&ids, &by]).await?;
+    Ok(())
+}
+
 /// The sequences that this transaction's changes got, by kind and id.
 pub(crate) type Numbers = HashMap<(String, Uuid), u64>;
 
@@ -174,9 +183,30 @@ pub(crate) struct Settled<'a> {
     pub(crate) operation: &'a Operation,
     /// Its sequence; absent for a refused one.
     pub(crate) seq: Option<u64>,
+    /// Whether its event is among the events, which keep its bytes.
+    pub(crate) has_event: bool,
 }
 
-/// Keeps id, hash and outcome of operations for good.
+impl Settled<'_> {
+    /// The sealed text as it is kept, and where the event goes that is kept elsewhere. The whole
+    /// text of a refused operation is in the quarantine.
+    fn kept(&self) -> Result<(Option<String>, Option<i32>), Error> {
+        let text = &self.sealed.text;
+        if self.seq.is_none() {
+            return Ok((None, None));
+        }
+        if !self.has_event {
+            return Ok((Some(text.clone()), None));
+        }
+        let event = body_text(self.sealed, "event")?;
+        let at = event.as_ptr() as usize - text.as_ptr() as usize;
+        let around = format!("{}{}", &text[..at], &text[at + event.len()..]);
+        Ok((Some(around), i32::try_from(at).ok()))
+    }
+}
+
+/// Keeps id, hash, outcome and text of operations for good. One that was closed before it came stays
+/// so; that it did come is kept.
 pub(crate) async fn settle(
     transaction: &Transaction<'_>,
     tenant: TenantId,
@@ -188,15 +218,21 @@ pub(crate) async fn settle(
     let statement = transaction
         .prepare_cached(
             "INSERT INTO operations AS o (tenant_id, op_id, hash, outcome, seq, device_id,
-                                          incarnation, device_seq, user_id)
+                                          incarnation, device_seq, user_id, text, body_at, bytes)
              SELECT $1, op_id, hash, CASE WHEN seq IS NULL THEN 'rejected' ELSE 'accepted' END,
-                    seq, device_id, incarnation, device_seq, user_id
+                    seq, device_id, incarnation, device_seq, user_id, text, body_at, bytes
              FROM unnest($2::uuid[], $3::bytea[], $4::bigint[], $5::uuid[], $6::uuid[],
-                         $7::bigint[], $8::uuid[])
-               AS s (op_id, hash, seq, device_id, incarnation, device_seq, user_id)
+                         $7::bigint[], $8::uuid[], $9::text[], $10::int[], $11::int[])
+               AS s (op_id, hash, seq, device_id, incarnation, device_seq, user_id, text, body_at,
+                     bytes)
              ON CONFLICT (tenant_id, op_id) DO UPDATE
-               SET outcome = excluded.outcome, seq = excluded.seq
-               WHERE o.outcome = 'rejected' AND o.hash = excluded.hash",
+               SET outcome = CASE o.outcome WHEN 'closed' THEN 'closed' ELSE excluded.outcome END,
+                   seq = excluded.seq, text = excluded.text, body_at = excluded.body_at,
+                   bytes = excluded.bytes, hash = excluded.hash, device_id = excluded.device_id,
+                   incarnation = excluded.incarnation, device_seq = excluded.device_seq,
+                   user_id = excluded.user_id
+               WHERE (o.outcome = 'rejected' AND o.hash = excluded.hash)
+                  OR (o.outcome = 'closed' AND o.hash IS NULL AND excluded.seq IS NULL)",
         )
         .await?;
     let ids: Vec<Uuid> = settled.iter().map(|one| one.sealed.op_id.0).collect();
@@ -206,9 +242,17 @@ pub(crate) async fn settle(
     let lives: Vec<Uuid> = settled.iter().map(|one| one.operation.incarnation.0).collect();
     let places: Vec<i64> = settled.iter().map(|one| signed(one.operation.device_seq)).collect();
     let users: Vec<Uuid> = settled.iter().map(|one| one.operation.user_id.0).collect();
-    transaction
-        .execute(&statement, &[&tenant.0, &ids, &hashes, &seqs, &devices, &lives, &places, &users])
-        .await?;
+    let kept = settled.iter().map(Settled::kept).collect::<Result<Vec<_>, _>>()?;
+    let (texts, body_ats): (Vec<Option<String>>, Vec<Option<i32>>) = kept.into_iter().unzip();
+    let bytes: Vec<i32> = settled
+        .iter()
+        .map(|one| i32::try_from(one.sealed.text.len()).unwrap_or(i32::MAX))
+        .collect();
+    let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 11] = [
+        &tenant.0, &ids, &hashes, &seqs, &devices, &lives, &places, &users, &texts, &body_ats,
+        &bytes,
+    ];
+    transaction.execute(&statement, &parameters).await?;
     Ok(())
 }
 
@@ -319,17 +363,18 @@ impl<'a> EventColumns<'a> {
         self.session_id.push(event.session_id);
         self.corrects.push(corrects.map(|event| event.0));
         self.reason.push(event.reason.as_deref().map(projected));
-        self.body.push(event_text(&received.sealed)?);
+        self.body.push(body_text(&received.sealed, "event")?);
         Ok(())
     }
 }
 
-fn projected(text: &str) -> String {
+/// A text as Postgres can hold it.
+pub(crate) fn projected(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
-/// The event's own bytes within the sealed text, so that what devices pull is what was captured.
-fn event_text(sealed: &SealedOperation) -> Result<&str, Error> {
+/// The body's own bytes within the sealed text, so that what devices pull is what was captured.
+pub(crate) fn body_text<'a>(sealed: &'a SealedOperation, kind: &str) -> Result<&'a str, Error> {
     #[derive(Deserialize)]
     struct Outer<'a> {
         #[serde(borrow)]
@@ -338,7 +383,7 @@ fn event_text(sealed: &SealedOperation) -> Result<&str, Error> {
     let outer: Outer<'_> = serde_json::from_str(&sealed.text)?;
     outer
         .body
-        .get("event")
+        .get(kind)
         .map(|raw| raw.get())
-        .ok_or_else(|| Error::Internal("an accepted operation has no event".into()))
+        .ok_or_else(|| Error::Internal(format!("an accepted operation has no {kind}")))
 }

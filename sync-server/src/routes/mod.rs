@@ -1,5 +1,6 @@
 //! The endpoints, one per file.
 
+mod custody;
 mod events;
 mod health;
 mod photos;
@@ -42,6 +43,7 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(pull::pull))
         .routes(routes!(snapshot::snapshot))
         .routes(routes!(events::events))
+        .routes(routes!(custody::custody))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))

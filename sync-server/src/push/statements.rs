@@ -1,0 +1,408 @@
+//! Judging what is stated beside events: photos on them, where they happened, capture sessions.
+//!
+//! A capture with ten photos is one event and ten statements: a run of them is read, judged and
+//! written together. Statements are facts that nothing corrects; of several the newest counts.
+
+use std::collections::{HashMap, HashSet};
+
+use deadpool_postgres::Transaction;
+use motomind_protocol::wire::{Outcome, Rejection};
+use motomind_protocol::{
+    Body, DeviceId, EventId, Hash, OpId, Operation, Role, TenantId, UserId, Violation, code,
+};
+use uuid::Uuid;
+
+use super::judge::{self, CHAIN_LENGTH_MAX, Verdict, reject};
+use super::known::{Known, KnownOperation, KnownState};
+use super::read::Received;
+use super::{Sitting, load, needs, store};
+use crate::error::Error;
+
+mod write;
+
+use write::Statements;
+
+/// The log's name for what an operation states; none where it is no statement.
+pub(super) fn kind(operation: &Operation) -> Option<&'static str> {
+    match operation.body {
+        Body::Photo(_) => Some("photo"),
+        Body::LocationCorrection(_) => Some("location_correction"),
+        Body::Session(_) => Some("session"),
+        Body::Event(_) | Body::Record(_) | Body::Other(_) => None,
+    }
+}
+
+/// What is known that bears on statements alone.
+#[derive(Debug, Default)]
+struct Ground {
+    /// Photos of which the tenant knows what they say about themselves.
+    facts: HashSet<Hash>,
+    /// Who first attached a photo to the family of an event.
+    authors: HashMap<(EventId, Hash), Option<UserId>>,
+    /// Whose each session is.
+    sessions: HashMap<Uuid, (Option<UserId>, Option<DeviceId>)>,
+}
+
+impl<'a> Sitting<'a> {
+    /// Judges a run of statements.
+    pub(super) async fn judge_statements(
+        &mut self,
+        transaction: &Transaction<'_>,
+        places: &[usize],
+    ) -> Result<(), Error> {
+        if places.is_empty() {
+            return Ok(());
+        }
+        let (bench, batch, tenant) = (self.bench, self.batch, self.bench.caller.tenant_id);
+        let run: Vec<(usize, &'a Received)> = places
+            .iter()
+            .filter_map(|place| Some((*place, batch.items[*place].received()?)))
+            .collect();
+        let operations: Vec<&Operation> = run.iter().map(|(_, one)| &one.operation).collect();
+        load_chains(transaction, tenant, &operations, &mut self.known).await?;
+        needs::load(transaction, tenant, operations.iter().copied(), &mut self.known).await?;
+        let mut ground = Ground::load(transaction, tenant, &operations, &self.known).await?;
+        let mut statements = Statements::default();
+        for (place, received) in run {
+            let mut closed = Closed::default();
+            let verdict = match self.judge_statement(received, &ground, &mut closed) {
+                Ok(event) => {
+                    ground.learn(&received.operation);
+                    statements.add(received, event);
+                    Verdict::Stated { kind: kind(&received.operation).unwrap_or("statement") }
+                }
+                Err(verdict) => *verdict,
+            };
+            self.closed[place] = closed.logged.first().copied();
+            statements.close(received.operation.op_id, &closed);
+            judge::remember(received, &verdict, &mut self.known, bench);
+            self.verdicts[place] = Some(verdict);
+        }
+        statements.store(transaction, bench).await
+    }
+
+    /// Judges a statement; the event that it is about, as resolved.
+    fn judge_statement(
+        &mut self,
+        received: &Received,
+        ground: &Ground,
+        closed: &mut Closed,
+    ) -> Result<Option<EventId>, Box<Verdict>> {
+        if self.foreign_device {
+            return Err(Box::new(judge::foreign_device()));
+        }
+        if let Some(verdict) = judge::known_before(received, &mut self.known, self.bench) {
+            return Err(Box::new(verdict));
+        }
+        let operation = &received.operation;
+        let superseded = judge::superseded(operation, &self.known);
+        let states_nothing =
+            takes_back(operation) && none_accepted(operation, &superseded.unaccepted);
+        closed.take(&superseded.unaccepted, states_nothing);
+        for op_id in &closed.closed {
+            let state = KnownState::Closed { by: operation.op_id };
+            let entry = self.known.operations.entry(*op_id);
+            entry.or_insert(KnownOperation { hash: None, state }).state = state;
+        }
+        if states_nothing {
+            return Err(Box::new(Verdict::NothingToRetract));
+        }
+        let (known, role) = (&self.known, self.bench.caller.role);
+        needs::unmet(operation, known)
+            .or_else(|| admissible(operation, known, role))
+            .map_or(Ok(()), |verdict| Err(Box::new(needs::blame(verdict, operation, known))))?;
+        let event = resolved(operation, known)?;
+        if role < Role::Manager && ground.takes_anothers(operation, event) {
+            let message = "only a manager takes off a photo that someone else attached";
+            return Err(Box::new(reject(code::FORBIDDEN, message, None)));
+        }
+        ground.admits(operation).map_or(Ok(event), |verdict| Err(Box::new(verdict)))
+    }
+}
+
+/// What a statement closes.
+#[derive(Debug, Default)]
+pub(super) struct Closed {
+    /// Ids closed for ever …
+    closed: Vec<OpId>,
+    /// … and those that the log tells of.
+    logged: Vec<OpId>,
+}
+
+impl Closed {
+    fn take(&mut self, unaccepted: &[(OpId, judge::Closing)], needs_seq: bool) {
+        let mut writes = store::Writes::default();
+        writes.close(unaccepted, needs_seq);
+        (self.closed, self.logged) = (writes.closed, writes.logged);
+    }
+}
+
+/// Whether it only takes back what another one stated.
+fn takes_back(operation: &Operation) -> bool {
+    match &operation.body {
+        Body::Photo(said) => said.removed,
+        Body::LocationCorrection(said) => said.withdrawn,
+        _ => false,
+    }
+}
+
+/// Whether it supersedes operations, none of which was accepted.
+fn none_accepted(operation: &Operation, unaccepted: &[(OpId, judge::Closing)]) -> bool {
+    let others = operation.supersedes.iter().filter(|op_id| **op_id != operation.op_id);
+    let is_unaccepted = |op_id: &OpId| unaccepted.iter().any(|(one, _)| one == op_id);
+    others.clone().next().is_some() && others.clone().all(is_unaccepted)
+}
+
+fn violations(operation: &Operation) -> Vec<Violation> {
+    let judged = match &operation.body {
+        Body::Photo(said) => said.validate(),
+        Body::LocationCorrection(said) => said.validate(),
+        Body::Session(said) => said.validate(),
+        Body::Event(_) | Body::Record(_) | Body::Other(_) => Ok(()),
+    };
+    judged.err().unwrap_or_default()
+}
+
+/// What a statement must be whatever stands around it.
+fn admissible(operation: &Operation, known: &Known, role: Role) -> Option<Verdict> {
+    let violations = violations(operation);
+    if !violations.is_empty() {
+        return Some(Verdict::Rejected(violations.into()));
+    }
+    if role < Role::Technician {
+        return Some(reject(code::FORBIDDEN, "a viewer cannot capture", None));
+    }
+    if operation.vehicle().is_none_or(|vehicle| !known.vehicles.contains(&vehicle)) {
+        let message = "there is no such vehicle";
+        return Some(reject(code::UNKNOWN_VEHICLE, message, Some("vehicle_id")));
+    }
+    None
+}
+
+/// The event that a statement names.
+fn named(operation: &Operation) -> Option<EventId> {
+    match &operation.body {
+        Body::Photo(said) => Some(said.event_id),
+        Body::LocationCorrection(said) => Some(said.event_id),
+        _ => None,
+    }
+}
+
+/// The event that a statement is about: the one it names, or what took that one's place.
+fn resolved(operation: &Operation, known: &Known) -> Result<Option<EventId>, Box<Verdict>> {
+    let Some(named) = named(operation) else {
+        return Ok(None);
+    };
+    let refused = |code, message| Err(Box::new(reject(code, message, Some("event_id"))));
+    let taken_back = "the event that it is about was itself taken back";
+    let mut at = named;
+    for _ in 0..CHAIN_LENGTH_MAX {
+        if let Some(event) = known.events.get(&at) {
+            if !event.act.states_a_fact() {
+                // What was discarded has nothing in its place.
+                return if at == named {
+                    let message = "it names a retraction or restoration, which is no event to see";
+                    refused(code::NOT_CORRECTABLE, message)
+                } else {
+                    refused(code::PARENT_REJECTED, taken_back)
+                };
+            }
+            if operation.vehicle() != Some(event.vehicle_id) {
+                let message = "the event that it is about is another vehicle's";
+                return refused(code::UNKNOWN_VEHICLE, message);
+            }
+            return Ok(Some(at));
+        }
+        match known.operations.get(&at.into()).map(|op| op.state) {
+            Some(KnownState::Closed { by }) if by != operation.op_id => at = by.into(),
+            Some(KnownState::Closed { .. } | KnownState::Accepted { .. }) => {
+                return refused(code::PARENT_REJECTED, taken_back);
+            }
+            Some(KnownState::Rejected) | None => {
+                return Err(Box::new(Verdict::Said(Outcome::Waiting { parent: at })));
+            }
+        }
+    }
+    refused(code::PARENT_REJECTED, taken_back)
+}
+
+/// Reads the statements themselves, what they supersede and are about, and on along the chains of
+/// amendments.
+async fn load_chains(
+    transaction: &Transaction<'_>,
+    tenant: TenantId,
+    operations: &[&Operation],
+    known: &mut Known,
+) -> Result<(), Error> {
+    let mut wanted: Vec<Uuid> = Vec::new();
+    for operation in operations {
+        wanted.push(operation.op_id.0);
+        wanted.extend(operation.supersedes.iter().map(|op_id| op_id.0));
+        wanted.extend(named(operation).map(|event| event.0));
+    }
+    let mut asked: HashSet<Uuid> = HashSet::new();
+    for _ in 0..CHAIN_LENGTH_MAX {
+        wanted.retain(|id| asked.insert(*id));
+        if wanted.is_empty() {
+            break;
+        }
+        load::operations(transaction, tenant, &wanted, known).await?;
+        wanted = wanted
+            .iter()
+            .filter_map(|id| match known.operations.get(&OpId(*id))?.state {
+                KnownState::Closed { by } => Some(by.0),
+                _ => None,
+            })
+            .collect();
+    }
+    Ok(())
+}
+
+impl Ground {
+    async fn load(
+        transaction: &Transaction<'_>,
+        tenant: TenantId,
+        operations: &[&Operation],
+        known: &Known,
+    ) -> Result<Self, Error> {
+        let mut ground = Self::default();
+        let (mut photos, mut sessions) = (Vec::new(), Vec::new());
+        let (mut events, mut removed) = (Vec::new(), Vec::new());
+        for operation in operations {
+            match &operation.body {
+                Body::Photo(said) => {
+                    photos.push(said.photo);
+                    if said.removed
+                        && let Ok(Some(event)) = resolved(operation, known)
+                    {
+                        events.push(event.0);
+                        removed.push(said.photo.to_string());
+                    }
+                }
+                Body::Session(session) => sessions.push(session.id),
+                _ => {}
+            }
+        }
+        ground.load_facts(transaction, tenant, &photos).await?;
+        ground.load_authors(transaction, tenant, &events, &removed).await?;
+        ground.load_sessions(transaction, tenant, &sessions).await?;
+        Ok(ground)
+    }
+
+    async fn load_facts(
+        &mut self,
+        transaction: &Transaction<'_>,
+        tenant: TenantId,
+        photos: &[Hash],
+    ) -> Result<(), Error> {
+        if photos.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<String> = photos.iter().map(Hash::to_string).collect();
+        let statement = transaction
+            .prepare_cached(
+                "SELECT sha256 FROM photo_metadata WHERE tenant_id = $1 AND sha256 = ANY($2)",
+            )
+            .await?;
+        let rows = transaction.query(&statement, &[&tenant.0, &names]).await?;
+        self.facts = rows.iter().filter_map(|row| row.get::<_, &str>(0).parse().ok()).collect();
+        Ok(())
+    }
+
+    async fn load_authors(
+        &mut self,
+        transaction: &Transaction<'_>,
+        tenant: TenantId,
+        events: &[Uuid],
+        photos: &[String],
+    ) -> Result<(), Error> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let statement = transaction
+            .prepare_cached(
+                "SELECT w.event_id, w.photo, first.user_id
+                 FROM (SELECT DISTINCT * FROM unnest($2::uuid[], $3::text[])) AS w (event_id, photo)
+                 JOIN event_registry r ON r.tenant_id = $1 AND r.event_id = w.event_id
+                 CROSS JOIN LATERAL (
+                     SELECT p.user_id FROM event_photos p
+                     WHERE p.tenant_id = $1 AND p.root_id = r.root_id AND p.photo = w.photo
+                       AND NOT p.removed
+                     ORDER BY p.arrival LIMIT 1) AS first",
+            )
+            .await?;
+        for row in transaction.query(&statement, &[&tenant.0, &events, &photos]).await? {
+            if let Ok(photo) = row.get::<_, &str>(1).parse() {
+                let author = row.get::<_, Option<Uuid>>(2).map(UserId);
+                self.authors.insert((EventId(row.get(0)), photo), author);
+            }
+        }
+        Ok(())
+    }
+
+    async fn load_sessions(
+        &mut self,
+        transaction: &Transaction<'_>,
+        tenant: TenantId,
+        sessions: &[Uuid],
+    ) -> Result<(), Error> {
+        if sessions.is_empty() {
+            return Ok(());
+        }
+        let statement = transaction
+            .prepare_cached(
+                "SELECT id, user_id, device_id FROM capture_sessions
+                 WHERE tenant_id = $1 AND id = ANY($2)",
+            )
+            .await?;
+        for row in transaction.query(&statement, &[&tenant.0, &sessions]).await? {
+            let user = row.get::<_, Option<Uuid>>(1).map(UserId);
+            let device = row.get::<_, Option<Uuid>>(2).map(DeviceId);
+            self.sessions.insert(row.get(0), (user, device));
+        }
+        Ok(())
+    }
+
+    /// Takes an accepted statement into account, for those after it.
+    fn learn(&mut self, operation: &Operation) {
+        match &operation.body {
+            Body::Photo(said) => {
+                self.facts.extend(said.facts.as_ref().map(|facts| facts.sha256));
+            }
+            Body::Session(session) => {
+                let owner = (Some(operation.user_id), Some(operation.device_id));
+                self.sessions.insert(session.id, owner);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether it takes a photo off an event that somebody else put there.
+    fn takes_anothers(&self, operation: &Operation, event: Option<EventId>) -> bool {
+        let Body::Photo(said) = &operation.body else {
+            return false;
+        };
+        let author = event.and_then(|event| self.authors.get(&(event, said.photo)));
+        said.removed && author.is_some_and(|author| *author != Some(operation.user_id))
+    }
+
+    /// The refusal of a photo that nobody has described, and of a session that is somebody else's.
+    fn admits(&self, operation: &Operation) -> Option<Verdict> {
+        match &operation.body {
+            Body::Photo(said) if said.facts.is_none() && !self.facts.contains(&said.photo) => {
+                let message = "the first statement about a photo says what the photo is";
+                Some(reject(code::MISSING, message, Some("facts")))
+            }
+            Body::Session(session) => {
+                let owner = (Some(operation.user_id), Some(operation.device_id));
+                let taken = self.sessions.get(&session.id).is_some_and(|told| *told != owner);
+                let message = "another session has this id";
+                taken.then(|| {
+                    let rejection = Rejection::new(code::RECORD_ID_TAKEN, message).field("id");
+                    Verdict::Rejected(rejection)
+                })
+            }
+            _ => None,
+        }
+    }
+}
