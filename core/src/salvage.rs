@@ -10,6 +10,8 @@ use crate::ids::read_id;
 use crate::journal;
 use crate::open::{migrate_journal, open_file, settle_durability};
 
+mod pictures;
+
 /// What was recovered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Salvaged {
@@ -19,6 +21,10 @@ pub struct Salvaged {
     pub altered: Vec<OpId>,
     /// Positions that could not be read at all.
     pub unreadable: u64,
+    /// Photos and previews whose bytes are whole.
+    pub pictures: u64,
+    /// Those whose bytes are not what their hash says, or cannot be read; left behind.
+    pub pictures_damaged: Vec<Hash>,
 }
 
 const COLUMNS: &str = "pos, op_id, incarnation, device_seq, lane, supersedes, captured_at, hash, \
@@ -48,7 +54,8 @@ pub fn salvage(
     copy_table(&old, &tx, "device")?;
     copy_table(&old, &tx, "incarnations")?;
     copy_table(&old, &tx, "checkpoints")?;
-    let salvaged = copy_operations(&old, &tx)?;
+    let mut salvaged = copy_operations(&old, &tx)?;
+    pictures::copy(&old, &tx, &mut salvaged)?;
     tx.commit()?;
     Ok(salvaged)
 }

@@ -212,7 +212,10 @@ pub(crate) fn remove_half_written(conn: &Connection, but: &[i64]) -> Result<(), 
 /// Gives space that photos have left back to the file system, a part of it at a time. A journal
 /// that was begun before this was possible keeps it and uses it again.
 pub(crate) fn give_back(conn: &Connection) -> Result<(), StoreError> {
-    conn.execute_batch(&format!("PRAGMA main.incremental_vacuum({GIVE_BACK_PAGES})"))?;
+    let mut pragma = conn.prepare(&format!("PRAGMA main.incremental_vacuum({GIVE_BACK_PAGES})"))?;
+    let mut rows = pragma.query([])?;
+    // Each step gives back one page.
+    while rows.next()?.is_some() {}
     Ok(())
 }
 
