@@ -28,7 +28,21 @@ BEGIN
 END
 $$;
 
--- A deleted garage's vehicles go to another garage, or to none.
+-- What happens to a garage that is deleted, whoever deletes it (the sync server calls this too): its
+-- vehicles go to another garage or to none, deleted ones as well, for they may come back; and it is
+-- no longer the default one. The rows are queued for their documents whoever calls.
+CREATE FUNCTION empty_garage(garage uuid, move_vehicles_to uuid DEFAULT NULL) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    projecting constant text := COALESCE(current_setting('app.projecting', true), '');
+BEGIN
+    PERFORM set_config('app.projecting', 'off', true);
+    UPDATE vehicles SET garage_id = move_vehicles_to WHERE tenant_id = current_tenant_id() AND garage_id = garage;
+    UPDATE garages SET is_default = false WHERE tenant_id = current_tenant_id() AND id = garage AND is_default;
+    PERFORM set_config('app.projecting', projecting, true);
+END
+$$;
+
 CREATE FUNCTION delete_garage(garage uuid, move_vehicles_to uuid DEFAULT NULL) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
@@ -37,8 +51,11 @@ BEGIN
         RAISE EXCEPTION 'garage % cannot take the vehicles', move_vehicles_to
             USING ERRCODE = 'foreign_key_violation', TABLE = 'garages';
     END IF;
-    UPDATE vehicles SET garage_id = move_vehicles_to WHERE tenant_id = current_tenant_id() AND garage_id = garage;
-    UPDATE garages SET deleted_at = now(), deleted_by = current_user_id(), is_default = false
+    IF NOT EXISTS (SELECT FROM garages WHERE tenant_id = current_tenant_id() AND id = garage AND deleted_at IS NULL) THEN
+        RETURN false;
+    END IF;
+    PERFORM empty_garage(garage, move_vehicles_to);
+    UPDATE garages SET deleted_at = now(), deleted_by = current_user_id()
      WHERE tenant_id = current_tenant_id() AND id = garage AND deleted_at IS NULL;
     RETURN FOUND;
 END
@@ -52,6 +69,8 @@ BEGIN
     RETURN FOUND;
 END
 $$;
-REVOKE ALL ON FUNCTION delete_vehicle(uuid), restore_vehicle(uuid), delete_garage(uuid, uuid), restore_garage(uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION delete_vehicle(uuid), restore_vehicle(uuid), empty_garage(uuid, uuid), delete_garage(uuid, uuid),
+    restore_garage(uuid) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION empty_garage(uuid, uuid) TO motomind_server;
 GRANT EXECUTE ON FUNCTION delete_vehicle(uuid), restore_vehicle(uuid), delete_garage(uuid, uuid), restore_garage(uuid)
     TO motomind_server, motomind_client;

@@ -174,7 +174,7 @@ pub const RULES: &[Rule] = &[
         "SELECT t.relname || ' to ' || a.grantee::regrole::text FROM tables t, aclexplode(t.relacl) a
           WHERE a.privilege_type = 'UPDATE'
             AND a.grantee NOT IN ('motomind_owner'::regrole, 'motomind_system'::regrole)
-            AND (t.relname IN ('vehicle_events', 'vehicle_event_audit_logs', 'change_log', 'event_registry',
+            AND (t.relname IN ('vehicle_events', 'vehicle_event_audit_logs', 'change_log', 'event_registry', 'earlier_documents',
                              'photo_metadata', 'event_photos', 'location_corrections') OR t.oid IN (SELECT oid FROM partitions))",
     ),
     rule(
@@ -242,6 +242,7 @@ pub const RULES: &[Rule] = &[
                         ('tenants', 'open_log'),
                         ('change_log', 'number_events'),
                         ('vehicle_event_audit_logs', 'immutable'), ('vehicle_event_audit_logs', 'immutable_whole'),
+                        ('earlier_documents', 'immutable'), ('earlier_documents', 'immutable_whole'),
                         ('photo_metadata', 'immutable'), ('photo_metadata', 'immutable_whole'),
                         ('event_photos', 'immutable'), ('event_photos', 'immutable_whole'),
                         ('event_photos', 'place'), ('event_photos', 'log'),

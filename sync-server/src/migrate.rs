@@ -63,6 +63,7 @@ migrations! {
     25 "025_vehicle_spec_enhancements",
     26 "026_vehicle_images",
     27 "027_conversation_threads",
+    28 "028_earlier_documents",
     40 "040_photos",
     41 "041_uploads",
     42 "042_sealed_texts",

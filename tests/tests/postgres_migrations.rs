@@ -60,6 +60,12 @@ const SEEDS: &[(i32, &str, &str)] = &[
         "(tenant_id, id, vehicle_id, user_id) VALUES ('{t}', '{id}', '{id}', '{id}')",
     ),
     (
+        28,
+        "earlier_documents",
+        "(tenant_id, collection, record_id, nth, document, heads)
+         VALUES ('{t}', 'vehicles', '{id}', 1, 'x', '')",
+    ),
+    (
         43,
         "photo_metadata",
         "(tenant_id, sha256, bytes, mime) VALUES ('{t}', repeat('0', 64), 9, 'image/jpeg')",

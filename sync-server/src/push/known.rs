@@ -8,7 +8,7 @@ use motomind_protocol::odometer::Reading;
 use motomind_protocol::{EventId, Hash, Millis, OpId, UserId, VehicleId};
 
 /// Everything the judge may look at.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Known {
     /// Operations by id: those offered again, superseded or corrected.
     pub(crate) operations: HashMap<OpId, KnownOperation>,
@@ -66,7 +66,7 @@ pub(crate) struct KnownEvent {
 }
 
 /// Effective readings of one vehicle, in order.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Timeline(BTreeMap<(Millis, u64), Reading>);
 
 impl Timeline {

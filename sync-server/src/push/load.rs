@@ -61,7 +61,7 @@ pub(crate) async fn lock_vehicles(
     Ok(rows.iter().filter(|row| row.get(1)).map(|row| VehicleId(row.get(0))).collect())
 }
 
-/// The live vehicles of garages.
+/// The vehicles of garages, deleted ones too.
 pub(crate) async fn vehicles_in(
     transaction: &Transaction<'_>,
     tenant: TenantId,
@@ -70,7 +70,7 @@ pub(crate) async fn vehicles_in(
     let statement = transaction
         .prepare_cached(
             "SELECT id FROM vehicles
-             WHERE tenant_id = $1 AND garage_id = ANY($2) AND deleted_at IS NULL ORDER BY id",
+             WHERE tenant_id = $1 AND garage_id = ANY($2) ORDER BY id",
         )
         .await?;
     let rows = transaction.query(&statement, &[&tenant.0, &garages]).await?;

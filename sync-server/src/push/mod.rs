@@ -222,21 +222,19 @@ impl<'a> Sitting<'a> {
                 continue;
             };
             let savepoint = transaction.savepoint("operation").await?;
-            let vehicles = self.known.vehicles.clone();
+            let known = self.known.clone();
             let kind = Piece::of(&received.operation);
             let judged = self.judge_piece(&savepoint, kind, &[place]).await;
             match judged {
                 Ok(()) => savepoint.commit().await?,
                 Err(Error::Internal(why) | Error::Conflict(why)) => {
                     savepoint.rollback().await?;
-                    self.known.vehicles = vehicles;
+                    // Nor has it closed anything, or added to a timeline.
+                    self.known = known;
                     self.shelf.forget();
                     tracing::error!(why, op_id = ?item.op_id, "an operation could not be written");
                     let message = "the server failed on this operation; it can be offered again";
                     let rejection = Rejection::new(code::SERVER_FAULT, message);
-                    if let Some(op_id) = item.op_id {
-                        self.known.operations.remove(&op_id);
-                    }
                     self.closed[place] = None;
                     self.verdicts[place] = Some(Verdict::Rejected(rejection));
                 }

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use deadpool_postgres::Transaction;
 use motomind_protocol::records::{
-    self, Action, Actor, Circumstances, FieldEdit, RecordIntent, Signature, Step, Taken, absorb,
-    claim_taken, claims, may, take_in, take_over_compacted,
+    self, Action, Actor, Circumstances, Document, FieldEdit, RecordIntent, Signature, Step, Taken,
+    claim_taken, claims, may, may_touch, take_in, take_over_chain,
 };
 use motomind_protocol::wire::Rejection;
 use motomind_protocol::{Flag, OpId, Operation, VehicleId, code, limits};
@@ -174,7 +174,19 @@ impl<'a> Sitting<'a> {
             let rejection = Rejection::new(code::UNSUPPORTED, message).field("collection");
             return Ok(Verdict::Rejected(rejection));
         };
-        let taken = match self.taken(key, operation, intent, step) {
+        if self.shelf.is_unreadable(key) {
+            return Ok(Verdict::Rejected(unreadable()));
+        }
+        if let Some(document) = self.shelf.document(key)
+            && !knows_all(document, intent)
+        {
+            self.shelf.load_earlier(transaction, key).await?;
+        }
+        let taken = self.theirs_to_change(key, self.shelf.document(key));
+        let taken = taken.and_then(|()| self.taken(key, operation, intent, step));
+        let taken = taken
+            .and_then(|taken| self.theirs_to_change(key, Some(&taken.document)).map(|()| taken));
+        let taken = match taken {
             Ok(taken) => taken,
             Err(rejection) => return Ok(Verdict::Rejected(*rejection)),
         };
@@ -222,17 +234,20 @@ impl<'a> Sitting<'a> {
         };
         let around = Circumstances { signature, now: self.bench.now, accepted: &accepted };
         let existing = self.shelf.document(key);
-        let mut taken = take_in(key.collection, existing, intent, step, &around)?;
-        if !taken.heads_known
-            && let Some(existing) = existing
-            && let Some(earlier) = self.shelf.record(key).and_then(|one| one.earlier.as_deref())
-            && let Ok(earlier) = records::Document::load(key.collection, key.id, earlier)
-        {
-            let over = take_over_compacted(existing, &earlier, intent, step, &around)?;
-            if over.heads_known {
-                taken = over;
+        let earlier = self.shelf.earlier(key);
+        let seen = match existing {
+            Some(existing) if !knows_all(existing, intent) => {
+                earlier.iter().position(|document| knows_all(document, intent))
             }
-        }
+            _ => None,
+        };
+        let taken = match (existing, seen) {
+            (Some(existing), Some(place)) => {
+                let olds: Vec<&Document> = earlier[..=place].iter().rev().collect();
+                take_over_chain(existing, &olds, intent, step, &around)?
+            }
+            _ => take_in(key.collection, existing, intent, step, &around)?,
+        };
         let grown: usize = taken.changes.iter().map(Vec::len).sum();
         let bytes = self.shelf.record(key).map_or(0, |record| record.bytes);
         let operations = taken.document.operations();
@@ -243,6 +258,18 @@ impl<'a> Sitting<'a> {
             return Err(Box::new(Rejection::new(code::TOO_LARGE, message)));
         }
         Ok(taken)
+    }
+
+    /// Whether the record, as it is or would be, is this person's to change.
+    fn theirs_to_change(
+        &self,
+        key: Key,
+        document: Option<&Document>,
+    ) -> Result<(), Box<Rejection>> {
+        let caller = &self.bench.caller;
+        document.map_or(Ok(()), |document| {
+            may_touch(key.collection, key.id, &document.fields(), caller.user_id, caller.role)
+        })
     }
 
     /// The refusal of what the step refers to and is not there.
@@ -307,43 +334,40 @@ impl<'a> Sitting<'a> {
         Ok(None)
     }
 
-    /// The vehicles of a deleted garage go to another one, or to none.
+    /// What happens to a garage that is deleted, as it does when another SQL client deletes one:
+    /// rows change, and documents follow them.
     async fn empty_garage(
         &mut self,
         transaction: &Transaction<'_>,
         garage: Key,
         reassign_to: Option<Uuid>,
     ) -> Result<(), Error> {
-        let (bench, tenant) = (self.bench, self.bench.caller.tenant_id);
-        self.shelf.project_as(transaction, bench.caller.user_id).await?;
+        let tenant = self.bench.caller.tenant_id;
+        self.shelf.project_as(transaction, self.bench.caller.user_id).await?;
         self.shelf.write(transaction).await?;
         let vehicles = load::vehicles_in(transaction, tenant, &[garage.id]).await?;
+        let statement = transaction.prepare_cached("SELECT empty_garage($1, $2)").await?;
+        transaction.execute(&statement, &[&garage.id, &reassign_to]).await?;
         let Some(collection) = find_in(self.shelf.collections, VEHICLES) else {
             return Ok(());
         };
-        let keys: Vec<Key> = vehicles.into_iter().map(|id| Key { collection, id: id.0 }).collect();
-        self.shelf.load(transaction, keys.iter().copied()).await?;
-        let signature = Signature {
-            actor: Actor::Server(self.shelf.epoch),
-            user: Some(bench.caller.user_id),
-            at: bench.now,
-        };
-        for key in keys {
-            let Some(document) = self.shelf.document(key) else {
-                continue;
-            };
-            let mut fields = document.fields();
-            match reassign_to {
-                Some(other) => fields.insert("garage_id".into(), other.to_string().into()),
-                None => fields.remove("garage_id"),
-            };
-            let deleted_at = document.deleted_at();
-            let taken = absorb(Some(document), collection, key.id, &fields, deleted_at, &signature)
-                .map_err(|error| Error::Internal(error.to_string()))?;
-            self.shelf.change(key, None, taken.document, taken.changes)?;
-        }
-        Ok(())
+        let vehicles = vehicles.into_iter().map(|id| Key { collection, id: id.0 });
+        let keys: Vec<Key> = vehicles.chain([garage]).collect();
+        self.shelf.load_again(transaction, &keys).await
     }
+}
+
+/// Whether a document has everything that the person saw.
+fn knows_all(document: &Document, intent: &RecordIntent) -> bool {
+    intent.heads.iter().all(|head| document.knows(head))
+}
+
+/// The refusal of a change to a record whose document cannot be read: offered again until an
+/// operator has mended it.
+fn unreadable() -> Rejection {
+    let message = "the server cannot read this record; the change is kept and offered again, and \
+                   an operator can mend the record";
+    Rejection::new(code::SERVER_FAULT, message).field("record_id")
 }
 
 fn no_such(target: &str, field: &str) -> Rejection {

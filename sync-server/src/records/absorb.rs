@@ -1,4 +1,10 @@
 //! Taking into documents what other SQL clients wrote into rows.
+//!
+//! One absorber works for a tenant at a time. It takes the queued rows that nobody holds, some at a
+//! time, and passes over the others: whoever holds a row for long delays that row alone. A push
+//! that changes a record takes in what is queued of it by itself, in [`Shelf::load`].
+
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::Transaction;
 use motomind_protocol::records::{Actor, Signature, absorb};
@@ -6,18 +12,21 @@ use motomind_protocol::{Millis, TenantId, UserId};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Key, Shelf, fields, find_in, shelf, table};
+use super::{Key, Shelf, fields, shelf, table};
 use crate::App;
 use crate::error::Error;
 use crate::log;
 
 /// Records of one transaction.
-const AT_ONCE: i64 = 200;
+const AT_ONCE: usize = 200;
 
-/// Attempts when other transactions are in the way.
-const ATTEMPTS_MAX: u32 = 4;
+/// Transactions that whoever wants to be served waits for at most …
+const WAITED_FOR_MAX: usize = 10;
 
-/// Longest wait for a row that another transaction holds: whoever pulls does not wait for long.
+/// … and how long, begun ones not counted.
+const WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// Longest wait for another absorber of the tenant, and for its counter.
 const LOCK_TIMEOUT_MS: u32 = 2_000;
 
 impl Shelf {
@@ -48,6 +57,7 @@ impl Shelf {
         let names: Vec<&str> = keys.iter().map(|key| key.collection.name).collect();
         let ids: Vec<Uuid> = keys.iter().map(|key| key.id).collect();
         transaction.execute(&unqueue, &[&names, &ids]).await?;
+        metrics::counter!("motomind_rows_absorbed_total").increment(changed.len() as u64);
         Ok(())
     }
 
@@ -69,85 +79,205 @@ impl Shelf {
         // The row says this already: there is nothing to project.
         let record = self.records.entry(key).or_default();
         record.document = Some(taken.document);
-        self.tell(key, None, taken.changes, false)?;
+        let begins_anew = std::mem::take(&mut record.begins_anew);
+        self.tell(key, None, taken.changes, begins_anew)?;
         Ok(true)
     }
 }
 
-/// Absorbs before the tenant's records are served. What cannot be absorbed now stays queued and is
-/// served later: nobody's pull fails of it.
+/// What an absorber does while another one works for the same tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meanwhile {
+    /// Waits for its turn.
+    Waits,
+    /// Leaves it all to the other one.
+    GoesOn,
+}
+
+/// How far an absorber has come.
+#[derive(Clone, Copy, Debug)]
+enum Progress {
+    /// Up to this record; there may be more.
+    Until(Key),
+    /// Nothing is left that could be taken in now.
+    Done,
+}
+
+/// Absorbs before the tenant's records are served, for as long as somebody may be kept waiting; a
+/// longer queue is worked off beside. What cannot be absorbed now stays queued and is served
+/// later: nobody's pull fails of it.
 pub(crate) async fn absorb_before_serving(app: &App, tenant: TenantId) {
-    match absorb_queue(app, tenant).await {
-        Ok(()) => {}
-        Err(Error::Internal(error)) => {
-            tracing::error!(%tenant, error, "a row cannot be taken into its document");
+    absorb_some(app, tenant, Meanwhile::GoesOn).await;
+}
+
+/// Absorbs for those who listen and will not ask again by themselves: after whoever is at it.
+pub(crate) async fn absorb_for_listeners(app: &App, tenant: TenantId) {
+    absorb_some(app, tenant, Meanwhile::Waits).await;
+}
+
+async fn absorb_some(app: &App, tenant: TenantId, meanwhile: Meanwhile) {
+    let begun = Instant::now();
+    let mut after = None;
+    for _ in 0..WAITED_FOR_MAX {
+        match absorb_next(app, tenant, meanwhile, after).await {
+            Progress::Until(key) => after = Some(key),
+            Progress::Done => return,
         }
-        Err(error) => tracing::warn!(%tenant, %error, "rows are taken into documents later"),
+        if begun.elapsed() > WAIT_MAX {
+            break;
+        }
+    }
+    let app = app.clone();
+    tokio::spawn(async move {
+        while !*app.stopping.borrow()
+            && let Progress::Until(key) = absorb_next(&app, tenant, Meanwhile::GoesOn, after).await
+        {
+            after = Some(key);
+        }
+    });
+}
+
+/// Absorbs the next records of the queue after a place in it.
+async fn absorb_next(
+    app: &App,
+    tenant: TenantId,
+    meanwhile: Meanwhile,
+    after: Option<Key>,
+) -> Progress {
+    let mut page = Page { app, tenant, meanwhile, after, at_once: AT_ONCE };
+    match page.absorb().await {
+        Ok(progress) => progress,
+        Err(Error::Internal(why)) => {
+            tracing::warn!(%tenant, why, "rows could not be absorbed together; one by one");
+            page.one_by_one().await
+        }
+        Err(error) => {
+            tracing::warn!(%tenant, %error, "rows are taken into documents later");
+            Progress::Done
+        }
     }
 }
 
-/// Takes everything that is queued for a tenant into documents, some records at a time.
-async fn absorb_queue(app: &App, tenant: TenantId) -> Result<(), Error> {
-    let mut after: Option<Key> = None;
-    loop {
-        let keys = queued(app, tenant, after).await?;
-        let Some(last) = keys.last() else {
-            return Ok(());
+/// Some records of a tenant's queue, absorbed in one transaction.
+#[derive(Clone, Copy)]
+struct Page<'a> {
+    app: &'a App,
+    tenant: TenantId,
+    meanwhile: Meanwhile,
+    after: Option<Key>,
+    at_once: usize,
+}
+
+impl Page<'_> {
+    async fn absorb(&self) -> Result<Progress, Error> {
+        let mut client = self.app.client().await?;
+        let transaction = crate::database::begin(&mut client, self.tenant).await?;
+        if !self.takes_turn(&transaction).await? {
+            tracing::debug!(tenant = %self.tenant, "another absorber is at it");
+            return Ok(Progress::Done);
+        }
+        let keys = self.lock(&transaction).await?;
+        let last = keys.last().copied().filter(|_| keys.len() == self.at_once);
+        if !keys.is_empty() {
+            let epoch = log::counter(&transaction, self.tenant).await?.epoch;
+            let (now, collections) = (crate::app::now_ms(), self.app.settings.collections);
+            let mut shelf = Shelf::new(self.tenant, epoch, now, collections);
+            shelf.load_locked(&transaction, &keys).await?;
+        }
+        if last.is_none() {
+            self.tell_what_is_left(&transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(last.map_or(Progress::Done, Progress::Until))
+    }
+
+    /// Takes the tenant's lock of absorbers, until the end of the transaction.
+    async fn takes_turn(&self, transaction: &Transaction<'_>) -> Result<bool, Error> {
+        const LOCK: &str = "hashtextextended('motomind absorbs ' || $1::uuid::text, 0)";
+        let patience = format!("SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}");
+        transaction.batch_execute(&patience).await?;
+        let sql = match self.meanwhile {
+            Meanwhile::GoesOn => format!("SELECT pg_try_advisory_xact_lock({LOCK})"),
+            Meanwhile::Waits => {
+                format!("SELECT true FROM (SELECT pg_advisory_xact_lock({LOCK})) AS taken")
+            }
         };
-        after = Some(*last);
-        if let Err(Error::Internal(why)) = absorb_keys(app, tenant, &keys).await {
-            tracing::warn!(why, "rows could not be absorbed together; one by one");
-            for key in &keys {
-                if let Err(error) = absorb_keys(app, tenant, &[*key]).await {
-                    let (collection, id) = (key.collection.name, key.id);
+        let statement = transaction.prepare_cached(&sql).await?;
+        Ok(transaction.query_one(&statement, &[&self.tenant.0]).await?.get(0))
+    }
+
+    /// Locks queued rows that nobody else has locked. Collections in the order of locks.
+    async fn lock(&self, transaction: &Transaction<'_>) -> Result<Vec<Key>, Error> {
+        let statement = transaction
+            .prepare_cached("SELECT DISTINCT collection FROM record_queue WHERE tenant_id = $1")
+            .await?;
+        let queued = transaction.query(&statement, &[&self.tenant.0]).await?;
+        let queued: Vec<&str> = queued.iter().map(|row| row.get(0)).collect();
+        let collections = self.app.settings.collections.iter();
+        let mut starts: Vec<Key> = collections
+            .filter(|collection| queued.contains(&collection.name))
+            .map(|collection| Key { collection, id: Uuid::nil() })
+            .collect();
+        starts.sort_unstable();
+        let mut keys: Vec<Key> = Vec::new();
+        for start in starts {
+            let collection = start.collection;
+            let from = match self.after {
+                Some(after) if after.collection.name == collection.name => after,
+                Some(after) if after > start => continue,
+                _ => start,
+            };
+            let room = i64::try_from(self.at_once - keys.len()).unwrap_or(0);
+            let statement = transaction.prepare_cached(&table::lock_queued(collection)).await?;
+            let rows = transaction.query(&statement, &[&self.tenant.0, &from.id, &room]).await?;
+            keys.extend(rows.iter().map(|row| Key { collection, id: row.get(0) }));
+        }
+        Ok(keys)
+    }
+
+    async fn tell_what_is_left(&self, transaction: &Transaction<'_>) -> Result<(), Error> {
+        if !tracing::enabled!(tracing::Level::DEBUG) {
+            return Ok(());
+        }
+        let statement = transaction
+            .prepare_cached(
+                "SELECT count(*), min(queued_at)::text FROM record_queue WHERE tenant_id = $1",
+            )
+            .await?;
+        let row = transaction.query_one(&statement, &[&self.tenant.0]).await?;
+        let (rows, since): (i64, Option<&str>) = (row.get(0), row.get(1));
+        if rows > 0 {
+            let tenant = self.tenant;
+            tracing::debug!(%tenant, rows, since, "rows that others hold are left for next time");
+        }
+        Ok(())
+    }
+
+    /// As many as a page has, each in a transaction of its own, so that the one to blame stays
+    /// behind alone.
+    async fn one_by_one(&mut self) -> Progress {
+        self.at_once = 1;
+        for _ in 0..AT_ONCE {
+            match self.absorb().await {
+                Ok(Progress::Until(key)) => self.after = Some(key),
+                Ok(Progress::Done) => return Progress::Done,
+                Err(error) => {
+                    let Some(key) = self.next().await else {
+                        return Progress::Done;
+                    };
+                    let (tenant, collection, id) = (self.tenant, key.collection.name, key.id);
                     tracing::error!(%tenant, collection, %id, %error, "a row cannot be absorbed");
+                    self.after = Some(key);
                 }
             }
         }
+        self.after.map_or(Progress::Done, Progress::Until)
     }
-}
 
-async fn queued(app: &App, tenant: TenantId, after: Option<Key>) -> Result<Vec<Key>, Error> {
-    let mut client = app.client().await?;
-    let transaction = crate::database::begin(&mut client, tenant).await?;
-    let statement = transaction
-        .prepare_cached(
-            "SELECT collection, record_id FROM record_queue
-             WHERE tenant_id = $1 AND collection = ANY($2)
-               AND ($3::text IS NULL OR (collection, record_id) > ($3, $4))
-             ORDER BY collection, record_id LIMIT $5",
-        )
-        .await?;
-    let collections = app.settings.collections;
-    let known: Vec<&str> = collections.iter().map(|collection| collection.name).collect();
-    let (name, id) = (after.map(|key| key.collection.name), after.map(|key| key.id));
-    let rows = transaction.query(&statement, &[&tenant.0, &known, &name, &id, &AT_ONCE]).await?;
-    transaction.commit().await?;
-    let keys = rows.iter().filter_map(|row| {
-        let collection = find_in(collections, row.get(0))?;
-        Some(Key { collection, id: row.get(1) })
-    });
-    Ok(keys.collect())
-}
-
-async fn absorb_keys(app: &App, tenant: TenantId, keys: &[Key]) -> Result<(), Error> {
-    let mut attempt = 1;
-    loop {
-        match absorb_once(app, tenant, keys).await {
-            Err(Error::Conflict(_)) if attempt < ATTEMPTS_MAX => attempt += 1,
-            outcome => return outcome,
-        }
+    /// The record that could not be absorbed just now.
+    async fn next(&self) -> Option<Key> {
+        let mut client = self.app.client().await.ok()?;
+        let transaction = crate::database::begin(&mut client, self.tenant).await.ok()?;
+        self.lock(&transaction).await.ok()?.pop()
     }
-}
-
-async fn absorb_once(app: &App, tenant: TenantId, keys: &[Key]) -> Result<(), Error> {
-    let mut client = app.client().await?;
-    let transaction = crate::database::begin(&mut client, tenant).await?;
-    let patience = format!("SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}");
-    transaction.batch_execute(&patience).await?;
-    let epoch = log::counter(&transaction, tenant).await?.epoch;
-    let mut shelf = Shelf::new(tenant, epoch, crate::app::now_ms(), app.settings.collections);
-    shelf.load(&transaction, keys.iter().copied()).await?;
-    transaction.commit().await?;
-    Ok(())
 }

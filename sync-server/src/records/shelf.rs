@@ -13,13 +13,20 @@ use super::claims::Claims;
 use super::{ClaimKey, GARAGES, Key, table};
 use crate::error::Error;
 
+/// So many new beginnings are followed back. Heads of what came before count as unknown.
+const EARLIER_MAX: i64 = 16;
+
 /// A record, locked.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
-    /// Its document; none where there is no record.
+    /// Its document; none where there is no record, or where it cannot be read.
     pub(crate) document: Option<Document>,
-    /// The document as it was before it last began again without its history.
-    pub(crate) earlier: Option<Vec<u8>>,
+    /// Whether there is a document that cannot be read.
+    pub(crate) is_unreadable: bool,
+    /// Whether its document was given up, so that devices take the next one in place of theirs.
+    pub(super) begins_anew: bool,
+    /// Its documents before each new beginning, the newest first, once somebody has asked.
+    pub(super) earlier: Option<Vec<Document>>,
     /// About how many bytes the document takes.
     pub(crate) bytes: usize,
     pub(super) has_row: bool,
@@ -104,16 +111,48 @@ impl Shelf {
             let there = transaction.query(&statement, &[&self.tenant.0, &ids]).await?;
             let there: HashSet<Uuid> = there.iter().map(|row| row.get(0)).collect();
             for key in group {
-                let has_row = there.contains(&key.id);
-                self.records
-                    .insert(*key, Record { has_row, is_written: true, ..Record::default() });
+                self.put_up(*key, there.contains(&key.id));
             }
         }
-        let queued = self.read_documents(transaction, &keys).await?;
+        self.read(transaction, &keys).await
+    }
+
+    /// As [`Shelf::load`], for records whose rows this transaction has locked already.
+    pub(crate) async fn load_locked(
+        &mut self,
+        transaction: &Transaction<'_>,
+        keys: &[Key],
+    ) -> Result<(), Error> {
+        for key in keys {
+            self.put_up(*key, true);
+        }
+        self.read(transaction, keys).await
+    }
+
+    fn put_up(&mut self, key: Key, has_row: bool) {
+        self.records.insert(key, Record { has_row, is_written: true, ..Record::default() });
+    }
+
+    async fn read(&mut self, transaction: &Transaction<'_>, keys: &[Key]) -> Result<(), Error> {
+        let queued = self.read_documents(transaction, keys).await?;
         self.take_in(transaction, &queued).await
     }
 
-    /// Reads the documents; returns the records whose rows say something that they do not.
+    /// Reads again what a statement of this transaction has written into rows. Everything that
+    /// was changed is written.
+    pub(crate) async fn load_again(
+        &mut self,
+        transaction: &Transaction<'_>,
+        keys: &[Key],
+    ) -> Result<(), Error> {
+        for key in keys {
+            self.records.remove(key);
+        }
+        self.load(transaction, keys.iter().copied()).await
+    }
+
+    /// Reads the documents; returns the records whose rows say something that they do not. A
+    /// document that cannot be read concerns its own record alone.
     async fn read_documents(
         &mut self,
         transaction: &Transaction<'_>,
@@ -121,7 +160,7 @@ impl Shelf {
     ) -> Result<Vec<Key>, Error> {
         let statement = transaction
             .prepare_cached(
-                "SELECT w.nth, d.document, d.earlier, q.record_id IS NOT NULL
+                "SELECT w.nth, d.document, q.record_id IS NOT NULL
                  FROM unnest($2::text[], $3::uuid[]) WITH ORDINALITY AS w (collection, id, nth)
                  LEFT JOIN record_documents d
                    ON d.tenant_id = $1 AND d.collection = w.collection AND d.record_id = w.id
@@ -139,19 +178,70 @@ impl Shelf {
             else {
                 continue;
             };
-            if let Some(bytes) = row.get::<_, Option<&[u8]>>(1) {
-                let document = Document::load(key.collection, key.id, bytes);
-                let document = document.map_err(|error| unreadable(*key, &error))?;
-                record.document = Some(document);
-                record.bytes = bytes.len();
+            match row.get::<_, Option<&[u8]>>(1) {
+                None => {}
+                // An operator has given it up: what the row says is where it begins anew.
+                Some([]) => record.begins_anew = true,
+                Some(bytes) => match Document::load(key.collection, key.id, bytes) {
+                    Ok(document) => {
+                        record.document = Some(document);
+                        record.bytes = bytes.len();
+                    }
+                    Err(error) => {
+                        record.is_unreadable = true;
+                        tell_unreadable(self.tenant, *key, &error);
+                        continue;
+                    }
+                },
             }
-            record.earlier = row.get(2);
-            if record.has_row && (row.get(3) || record.document.is_none()) {
+            if record.has_row && (row.get(2) || record.document.is_none()) {
                 behind.push(*key);
             }
         }
         behind.sort_unstable();
         Ok(behind)
+    }
+
+    /// Reads the documents of a record before each new beginning, so that [`Shelf::earlier`] has
+    /// them.
+    pub(crate) async fn load_earlier(
+        &mut self,
+        transaction: &Transaction<'_>,
+        key: Key,
+    ) -> Result<(), Error> {
+        let Some(record) = self.records.get_mut(&key).filter(|record| record.earlier.is_none())
+        else {
+            return Ok(());
+        };
+        let statement = transaction
+            .prepare_cached(
+                "SELECT document FROM earlier_documents
+                 WHERE tenant_id = $1 AND collection = $2 AND record_id = $3
+                 ORDER BY nth DESC LIMIT $4",
+            )
+            .await?;
+        let name = key.collection.name;
+        let rows =
+            transaction.query(&statement, &[&self.tenant.0, &name, &key.id, &EARLIER_MAX]).await?;
+        let mut earlier = Vec::with_capacity(rows.len());
+        for row in &rows {
+            match Document::load(key.collection, key.id, row.get(0)) {
+                Ok(document) => earlier.push(document),
+                Err(error) => {
+                    // What came before it is not reached any more: heads of it count as unknown.
+                    tell_unreadable(self.tenant, key, &error);
+                    break;
+                }
+            }
+        }
+        record.earlier = Some(earlier);
+        Ok(())
+    }
+
+    /// The documents of a record before each new beginning, the newest first, where they were
+    /// loaded.
+    pub(crate) fn earlier(&self, key: Key) -> &[Document] {
+        self.record(key).and_then(|record| record.earlier.as_deref()).unwrap_or_default()
     }
 
     /// The record, where it was loaded.
@@ -162,6 +252,11 @@ impl Shelf {
     /// The document of a record.
     pub(crate) fn document(&self, key: Key) -> Option<&Document> {
         self.record(key)?.document.as_ref()
+    }
+
+    /// Whether there is a document of the record that cannot be read.
+    pub(crate) fn is_unreadable(&self, key: Key) -> bool {
+        self.record(key).is_some_and(|record| record.is_unreadable)
     }
 
     /// Whether the record is there and not deleted.
@@ -281,4 +376,11 @@ pub(super) fn claim_keys(
 pub(super) fn unreadable(key: Key, error: &dyn std::fmt::Display) -> Error {
     let name = key.collection.name;
     Error::Internal(format!("the document of {name} {} cannot be read: {error}", key.id))
+}
+
+/// Calls the operator: `docs/data-model.md` says what to do.
+fn tell_unreadable(tenant: TenantId, key: Key, error: &dyn std::fmt::Display) {
+    let (collection, id) = (key.collection.name, key.id);
+    metrics::counter!("motomind_documents_unreadable_total").increment(1);
+    tracing::error!(%tenant, collection, %id, %error, "a record's document cannot be read");
 }

@@ -5,6 +5,7 @@ use motomind_protocol::records::{Document, compacted};
 use motomind_protocol::{UserId, limits};
 use serde_json::Value;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::{Key, Shelf, fields, table};
@@ -87,30 +88,29 @@ impl Shelf {
         keys: &[Key],
     ) -> Result<(), Error> {
         let mut columns = Columns::default();
+        let mut ended = Columns::default();
         for key in keys {
-            let Some(document) = self.document(*key) else {
+            let Some(document) = self.document(*key).cloned() else {
                 continue;
             };
             let bytes = document.save();
-            let short = shortened(document, key.id, bytes.len());
-            let (document, bytes, earlier) = match short {
+            let (document, bytes) = match shortened(&document, key.id, bytes.len()) {
                 Some((short, saved)) => {
                     self.tell(*key, None, short.changes_since(&[]), true)?;
-                    (short, saved, Some(bytes))
+                    ended.push(*key, &document, bytes);
+                    (short, saved)
                 }
-                None => {
-                    let document = document.clone();
-                    let earlier = self.records.get_mut(key).and_then(|one| one.earlier.take());
-                    (document, bytes, earlier)
-                }
+                None => (document, bytes),
             };
-            columns.push(*key, &document, bytes.clone(), earlier.clone());
+            let length = bytes.len();
+            columns.push(*key, &document, bytes);
             if let Some(record) = self.records.get_mut(key) {
-                record.bytes = bytes.len();
+                record.bytes = length;
                 record.document = Some(document);
-                record.earlier = earlier;
+                record.earlier = None; // asked again, with the one that ends here
             }
         }
+        ended.keep(transaction, self.tenant.0).await?;
         columns.write(transaction, self.tenant.0).await
     }
 
@@ -151,22 +151,21 @@ fn race(error: tokio_postgres::Error) -> Error {
     }
 }
 
+/// Documents, column by column.
 #[derive(Default)]
 struct Columns {
     names: Vec<&'static str>,
     ids: Vec<Uuid>,
     documents: Vec<Vec<u8>>,
     heads: Vec<Vec<u8>>,
-    earlier: Vec<Option<Vec<u8>>>,
 }
 
 impl Columns {
-    fn push(&mut self, key: Key, document: &Document, bytes: Vec<u8>, earlier: Option<Vec<u8>>) {
+    fn push(&mut self, key: Key, document: &Document, bytes: Vec<u8>) {
         self.names.push(key.collection.name);
         self.ids.push(key.id);
         self.documents.push(bytes);
         self.heads.push(document.heads().iter().flat_map(|head| head.0).collect());
-        self.earlier.push(earlier);
     }
 
     async fn write(self, transaction: &Transaction<'_>, tenant: Uuid) -> Result<(), Error> {
@@ -176,21 +175,39 @@ impl Columns {
         let statement = transaction
             .prepare_cached(
                 "INSERT INTO record_documents AS d
-                   (tenant_id, collection, record_id, document, heads, earlier)
-                 SELECT $1, w.* FROM unnest($2::text[], $3::uuid[], $4::bytea[], $5::bytea[],
-                                            $6::bytea[]) AS w
+                   (tenant_id, collection, record_id, document, heads)
+                 SELECT $1, w.* FROM unnest($2::text[], $3::uuid[], $4::bytea[], $5::bytea[]) AS w
                  ON CONFLICT (tenant_id, collection, record_id) DO UPDATE
-                   SET document = excluded.document, heads = excluded.heads,
-                       earlier = excluded.earlier, updated_at = now()",
+                   SET document = excluded.document, heads = excluded.heads, updated_at = now()",
             )
             .await?;
-        transaction
-            .execute(
-                &statement,
-                &[&tenant, &self.names, &self.ids, &self.documents, &self.heads, &self.earlier],
+        let parameters: [&(dyn ToSql + Sync); 5] =
+            [&tenant, &self.names, &self.ids, &self.documents, &self.heads];
+        transaction.execute(&statement, &parameters).await.map_err(race)?;
+        Ok(())
+    }
+
+    /// Keeps documents that end here, because their records begin again without the history.
+    async fn keep(&self, transaction: &Transaction<'_>, tenant: Uuid) -> Result<(), Error> {
+        if self.ids.is_empty() {
+            return Ok(());
+        }
+        let statement = transaction
+            .prepare_cached(
+                "INSERT INTO earlier_documents
+                   (tenant_id, collection, record_id, nth, document, heads)
+                 SELECT $1, w.collection, w.id,
+                        1 + (SELECT COALESCE(max(e.nth), 0) FROM earlier_documents e
+                             WHERE e.tenant_id = $1 AND e.collection = w.collection
+                               AND e.record_id = w.id),
+                        w.document, w.heads
+                 FROM unnest($2::text[], $3::uuid[], $4::bytea[], $5::bytea[])
+                   AS w (collection, id, document, heads)",
             )
-            .await
-            .map_err(race)?;
+            .await?;
+        let parameters: [&(dyn ToSql + Sync); 5] =
+            [&tenant, &self.names, &self.ids, &self.documents, &self.heads];
+        transaction.execute(&statement, &parameters).await?;
         Ok(())
     }
 }

@@ -11,6 +11,17 @@ pub(super) fn lock(collection: &Collection) -> String {
     )
 }
 
+/// Locks queued rows that nobody else has locked. `$2`: after this id; `$3`: at most so many.
+pub(super) fn lock_queued(collection: &Collection) -> String {
+    format!(
+        "SELECT t.id FROM record_queue AS q
+         JOIN {0} AS t ON t.tenant_id = q.tenant_id AND t.id = q.record_id
+         WHERE q.tenant_id = $1 AND q.collection = '{0}' AND q.record_id > $2
+         ORDER BY q.record_id LIMIT $3 FOR NO KEY UPDATE OF t SKIP LOCKED",
+        collection.name
+    )
+}
+
 /// Reads rows as other SQL clients left them. `$2`: ids.
 pub(super) fn read(collection: &Collection) -> String {
     let fields = collection.fields.iter().map(|field| format!("'{0}', \"{0}\"", field.name));

@@ -1,0 +1,123 @@
+//! Faults of the server's own: one damaged record, one operation that cannot be written.
+
+use motomind_protocol::records::Action;
+use motomind_protocol::wire::Outcome;
+use motomind_protocol::{Flag, Role};
+use motomind_tests::postgres::{Postgres, as_tenant, count, role};
+use motomind_tests::records::{intent, set, step};
+use motomind_tests::server::{Sender, accepted, damage, new_id, rejection, serve};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_document_that_cannot_be_read_stops_nothing_but_its_own_record() {
+    stage!(database, server, tenant);
+    let mut device = Sender::new(&server, tenant, Role::Technician);
+    let (broken, sound) = (new_id(), new_id());
+    let batch = [broken, sound].map(|id| device.create("vehicles", id, json!({"nickname": "Van"})));
+    device.outcomes(batch.to_vec()).await.iter().for_each(|outcome| {
+        accepted(outcome);
+    });
+    let records = device.records().await;
+    let seen = |id| &records[&("vehicles".to_string(), id)];
+    let admin = database.admin().await;
+    let document = format!("SELECT document FROM record_documents WHERE record_id = '{broken}'");
+    let document: Vec<u8> = admin.query_one(&document, &[]).await.unwrap().get(0);
+    let put = format!("UPDATE record_documents SET document = $1 WHERE record_id = '{broken}'");
+    let damaged: Vec<u8> = document.iter().rev().copied().collect();
+    admin.execute(&put, &[&damaged]).await.unwrap();
+
+    // The rest of a batch lands, with what happened to the vehicle itself.
+    let edit = device.edit(seen(broken), set(json!({"nickname": "Bus"})));
+    let batch = vec![
+        edit.clone(),
+        device.edit(seen(sound), set(json!({"nickname": "Lorry"}))),
+        device.seal(damage(broken, 1)),
+        device.create(
+            "reminders",
+            new_id(),
+            json!({"vehicle_id": broken, "title": "Oil", "status": "active"}),
+        ),
+    ];
+    let outcomes = device.outcomes(batch).await;
+    assert_eq!(rejection(&outcomes[0]), ("server_fault", Some("record_id")));
+    outcomes[1..].iter().for_each(|outcome| {
+        accepted(outcome);
+    });
+    // So does what SQL writes; that of the damaged one stays queued.
+    let client = database.connect(role::CLIENT).await;
+    as_tenant(&client, tenant, "UPDATE vehicles SET color = 'red'").await.unwrap();
+    assert_eq!(device.record("vehicles", sound).await.field("color"), "red");
+    let queued = format!("SELECT count(*) FROM record_queue WHERE record_id = '{broken}'");
+    assert_eq!(count(&admin, &queued).await, 1);
+    assert_eq!(count(&admin, "SELECT count(*) FROM record_queue").await, 1);
+    let metrics = device.request(reqwest::Method::GET, "/metrics").send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    assert!(metrics.contains("motomind_documents_unreadable_total"), "{metrics}");
+
+    // An operator puts the document back: nothing is lost.
+    admin.execute(&put, &[&document]).await.unwrap();
+    accepted(&device.outcome(edit).await);
+    let now = device.record("vehicles", broken).await;
+    assert_eq!((now.field("nickname"), now.field("color")), (json!("Bus"), json!("red")));
+    assert_eq!(count(&admin, "SELECT count(*) FROM record_queue").await, 0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_document_that_was_given_up_begins_anew_from_its_row() {
+    stage!(database, server, tenant);
+    let mut device = Sender::new(&server, tenant, Role::Technician);
+    let id = new_id();
+    let create = device.create("vehicles", id, json!({"nickname": "Van", "year": 2020}));
+    accepted(&device.outcome(create).await);
+    let seen = device.record("vehicles", id).await;
+    let admin = database.admin().await;
+    let give_up = format!("UPDATE record_documents SET document = '' WHERE record_id = '{id}'");
+    admin.batch_execute(&give_up).await.unwrap();
+    // An edit of before is accepted; what it had seen is not known any more.
+    let edit = device.edit(&seen, set(json!({"nickname": "Bus"})));
+    let outcome = device.outcome(edit).await;
+    let unknown = Flag::Other("heads_unknown".into());
+    assert!(
+        matches!(&outcome, Outcome::Accepted { flags, .. } if *flags == [unknown]),
+        "{outcome:?}"
+    );
+    let now = device.record("vehicles", id).await;
+    assert_eq!(now.entries, 3, "the old document, the new one, the edit");
+    assert_eq!(now.field("year"), 2020);
+    let mut names: Vec<Value> =
+        now.document.conflicts()[0].values.iter().map(|one| one.value.clone()).collect();
+    names.sort_by_key(Value::to_string);
+    assert_eq!(names, ["Bus", "Van"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_could_not_be_written_has_closed_nothing() {
+    stage!(database, server, tenant);
+    let mut device = Sender::new(&server, tenant, Role::Technician);
+    let vehicle = new_id();
+    let create = device.create("vehicles", vehicle, json!({}));
+    accepted(&device.outcome(create).await);
+    // A guard that the judge knows nothing of.
+    let guard = "CREATE FUNCTION guard() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'not this one'; END $$;
+        CREATE TRIGGER guard BEFORE UPDATE ON vehicles FOR EACH ROW
+            WHEN (NEW.nickname = 'Nobody') EXECUTE FUNCTION guard()";
+    let admin = database.admin().await;
+    admin.batch_execute(guard).await.unwrap();
+    let garage = new_id();
+    let replaced = device.create("garages", garage, json!({"name": "Yard"}));
+    let patch = step(Action::Edit, set(json!({"nickname": "Nobody"})));
+    let mut amendment = device.intended(intent("vehicles", vehicle, patch, &[]));
+    amendment.supersedes = vec![replaced.op_id];
+    let amendment = device.sealed(&amendment);
+    let outcomes = device.outcomes(vec![amendment.clone(), replaced]).await;
+    assert_eq!(rejection(&outcomes[0]).0, "server_fault");
+    accepted(&outcomes[1]);
+    assert_eq!(device.record("garages", garage).await.field("name"), "Yard");
+    admin.batch_execute("DROP TRIGGER guard ON vehicles").await.unwrap();
+    accepted(&device.outcome(amendment).await);
+    assert_eq!(device.record("vehicles", vehicle).await.field("nickname"), "Nobody");
+    server.stop().await;
+}
