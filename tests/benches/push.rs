@@ -7,13 +7,14 @@
 //! ```
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+mod process;
+
 use std::time::{Duration, Instant};
 
 use motomind_protocol::SealedOperation;
 use motomind_tests::postgres::{Database, Durability, Postgres, role};
-use motomind_tests::server::{SECRET, Sender, accepted, reading};
+use motomind_tests::server::{Sender, accepted, reading};
+use process::Server;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -218,41 +219,5 @@ async fn insert_all(mut client: Client, device: Sender, batches: Vec<Columns>) {
             .await
             .unwrap();
         transaction.commit().await.unwrap();
-    }
-}
-
-/// The server as a process of its own, so that its memory is its own.
-struct Server {
-    process: Child,
-    url: String,
-}
-
-impl Server {
-    fn start(database: &Database) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_field_server"))
-            .args(["127.0.0.1:0", &database.url(role::SERVER), SECRET])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
-        let mut address = String::new();
-        let output = process.stdout.take().expect("its output");
-        BufReader::new(output).read_line(&mut address).unwrap();
-        let url = format!("http://{}", address.trim());
-        Self { process, url }
-    }
-
-    fn resident_mib(&self) -> f64 {
-        let status = format!("/proc/{}/status", self.process.id());
-        let status = std::fs::read_to_string(status).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib: f64 = line.unwrap().trim().trim_end_matches(" kB").parse().unwrap();
-        kib / 1024.0
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }

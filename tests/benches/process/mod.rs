@@ -1,0 +1,46 @@
+//! The server as a process of its own, so that its memory is its own.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use motomind_tests::postgres::{Database, role};
+use motomind_tests::server::SECRET;
+
+/// A running server; it ends with this.
+pub(crate) struct Server {
+    process: Child,
+    /// Where it answers.
+    pub(crate) url: String,
+}
+
+impl Server {
+    /// Starts one over a database.
+    pub(crate) fn start(database: &Database) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_field_server"))
+            .args(["127.0.0.1:0", &database.url(role::SERVER), SECRET])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let mut address = String::new();
+        let output = process.stdout.take().expect("its output");
+        BufReader::new(output).read_line(&mut address).unwrap();
+        let url = format!("http://{}", address.trim());
+        Self { process, url }
+    }
+
+    /// What it holds in memory, MiB.
+    pub(crate) fn resident_mib(&self) -> f64 {
+        let status = format!("/proc/{}/status", self.process.id());
+        let status = std::fs::read_to_string(status).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib: f64 = line.unwrap().trim().trim_end_matches(" kB").parse().unwrap();
+        kib / 1024.0
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
