@@ -100,18 +100,26 @@ fn amending_what_has_a_foreign_id_is_done_whole_or_not_at_all() {
     let op = capture(&mut device, 100);
     let request = push(&mut device);
     answer(&mut device, &request, vec![(op, Outcome::OpIdReused { known_hash: Hash::ZERO })]);
-    let journal = rusqlite::Connection::open(dir.path().join("journal.db")).unwrap();
-    let fault = "CREATE TRIGGER fault BEFORE UPDATE OF state ON operations
-                 WHEN NEW.state = 'superseded' BEGIN SELECT RAISE(ABORT, 'a fault'); END";
-    journal.execute_batch(fault).unwrap();
+    drop(device);
+    let alter = |sql: &str| {
+        let journal = rusqlite::Connection::open(dir.path().join("journal.db")).unwrap();
+        journal.execute_batch(sql).unwrap();
+    };
+    alter(
+        "CREATE TRIGGER fault BEFORE UPDATE OF state ON operations
+         WHEN NEW.state = 'superseded' BEGIN SELECT RAISE(ABORT, 'a fault'); END",
+    );
+    let mut device = self::device(&dir);
     device.amend(op, reading(101), NOW).unwrap_err();
-    let pending = device.pending(NOW).unwrap();
-    let ids: Vec<OpId> = pending.iter().map(|item| item.op_id).collect();
-    assert_eq!(ids, [op], "as it was");
-    journal.execute_batch("DROP TRIGGER fault").unwrap();
+    let pending = |device: &Device| {
+        device.pending(NOW).unwrap().iter().map(|item| item.op_id).collect::<Vec<OpId>>()
+    };
+    assert_eq!(pending(&device), [op], "as it was");
+    drop(device);
+    alter("DROP TRIGGER fault");
+    let mut device = self::device(&dir);
     let amended = device.amend(op, reading(101), NOW).unwrap().op_id;
-    let pending = device.pending(NOW).unwrap();
-    assert_eq!(pending.iter().map(|item| item.op_id).collect::<Vec<_>>(), [amended]);
+    assert_eq!(pending(&device), [amended]);
     let entries = device.timeline(&TimelineQuery::default()).unwrap().entries;
     assert_eq!(entries.len(), 1);
 }
