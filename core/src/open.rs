@@ -140,10 +140,12 @@ pub(crate) fn open_file(
 /// How a journal is written: synced at every commit. A new one can give back the space of photos
 /// that were freed, which must be said before its first table; an older one uses it again itself.
 pub(crate) fn settle_durability(conn: &Connection) -> rusqlite::Result<()> {
+    let pages: i64 = conn.pragma_query_value(Some("main"), "page_count", |row| row.get(0))?;
+    if pages == 0 {
+        conn.execute_batch("PRAGMA main.page_size = 4096; PRAGMA main.auto_vacuum = INCREMENTAL")?;
+    }
     conn.execute_batch(
-        "PRAGMA main.page_size = 4096;
-         PRAGMA main.auto_vacuum = INCREMENTAL;
-         PRAGMA main.journal_mode = WAL;
+        "PRAGMA main.journal_mode = WAL;
          PRAGMA main.synchronous = FULL;
          PRAGMA fullfsync = ON;
          PRAGMA checkpoint_fullfsync = ON;",
