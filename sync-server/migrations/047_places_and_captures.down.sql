@@ -14,3 +14,4 @@ GRANT SELECT ON timeline_feed TO motomind_server, motomind_client;
 DROP VIEW attached_photos;
 DROP VIEW event_places;
 DROP FUNCTION measured_place(jsonb, text);
+DROP INDEX change_log_facts;

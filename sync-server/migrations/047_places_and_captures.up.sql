@@ -3,6 +3,10 @@
 --          who wrote it anew would get it wrong. All views run with their reader's rights.
 -- Time:    under a second, no rows touched.
 
+-- A snapshot reads these entries alone out of a long log.
+CREATE INDEX change_log_facts ON change_log (tenant_id, seq)
+    WHERE kind IN ('photo', 'photo_stored', 'location_correction', 'session');
+
 -- What was measured of where an event happened, protocol::place::measured: the source that its
 -- decision chose, else its fix, else its photo's; none that is unusable. The decision and the
 -- photo's position are in the event's body alone.

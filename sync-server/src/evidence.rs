@@ -20,6 +20,8 @@ use crate::error::with_source;
 use crate::photos::Store;
 use crate::push::body_text;
 
+mod photos;
+
 /// What was found of one device.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
@@ -136,21 +138,6 @@ const REFUSED: &str = "
     SELECT op_id FROM rejected_operations
      WHERE tenant_id = $1 AND device_id = $2 AND sha256(text) <> hash ORDER BY op_id";
 
-/// Photos that a device's operations name, with what is stored for them.
-const PHOTOS: &str = "
-    WITH named AS (
-        SELECT p.photo FROM event_photos p WHERE p.tenant_id = $1 AND p.device_id = $2
-        UNION
-        SELECT photo FROM vehicle_events e,
-               LATERAL jsonb_array_elements_text(CASE jsonb_typeof(e.payload -> 'photos')
-                   WHEN 'array' THEN e.payload -> 'photos' ELSE '[]' END) AS photo
-         WHERE e.tenant_id = $1 AND e.device_id = $2 AND e.payload ? 'photos'
-    )
-    SELECT n.photo, s.sha256 IS NOT NULL, v.preview FROM named n
-      LEFT JOIN photos s ON s.tenant_id = $1 AND s.sha256 = n.photo
-      LEFT JOIN photo_previews v ON v.tenant_id = $1 AND v.photo = n.photo
-     ORDER BY n.photo";
-
 /// Verifies what is kept of a device: in the database of a client that has named the tenant, and,
 /// where a photo store is given, in that.
 ///
@@ -179,7 +166,7 @@ pub async fn verify(
     }
     if let Some(place) = photo_store {
         let store = Store::open(place)?;
-        photos(client, tenant, device, &store, &mut evidence).await?;
+        photos::verify(client, tenant, device, &store, &mut evidence).await?;
     }
     Ok(evidence)
 }
@@ -371,40 +358,4 @@ fn altered(row: &Row) -> String {
         }
         _ => "operations.text or operations.hash is not what was sealed".into(),
     }
-}
-
-async fn photos(
-    client: &Client,
-    tenant: Uuid,
-    device: Uuid,
-    store: &Store,
-    evidence: &mut Evidence,
-) -> Result<(), String> {
-    let mut found = PhotoEvidence::default();
-    let rows = client.query(PHOTOS, &[&tenant, &device]).await;
-    for row in rows.map_err(|error| with_source(&error))? {
-        let (photo, is_stored): (String, bool) = (row.get(0), row.get(1));
-        let preview: Option<String> = row.get(2);
-        found.missing += u64::from(!is_stored);
-        let original = is_stored.then(|| photo.clone());
-        for (name, what) in [(original, "photo"), (preview, "preview")] {
-            let Some(name) = name else { continue };
-            let Ok(named) = name.parse::<Hash>() else { continue };
-            let why = match store.fingerprint(tenant.into(), named).await {
-                Ok(Some((hash, bytes))) => {
-                    found.objects += 1;
-                    found.bytes += bytes;
-                    if hash == named {
-                        continue;
-                    }
-                    format!("the photo store's bytes hash to {hash}")
-                }
-                Ok(None) => "the photo store does not have it".to_string(),
-                Err(error) => return Err(with_source(&error)),
-            };
-            evidence.findings.push(Finding { what: format!("{what} {name}"), why });
-        }
-    }
-    evidence.photos = Some(found);
-    Ok(())
 }

@@ -121,6 +121,9 @@ async fn a_capture_with_ten_photos_is_taken_whole() {
     let ChangeKind::Session(session) = &told[11].what else { panic!() };
     assert_eq!((session.event_id, session.op_id), (None, Some(batch[11].op_id)));
 
+    let snapshot = stage.device.request(reqwest::Method::GET, "/v1/sync/snapshot").send().await;
+    assert!(snapshot.unwrap().status().is_success(), "a mirror takes all of it");
+
     assert_eq!(stage.count("SELECT photo_count FROM timeline_feed").await, 10);
     let facts = stage.json(
         "SELECT bytes, width, taken_at::text, taken_offset_min, position ->> 'source' AS source,

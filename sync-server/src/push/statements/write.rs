@@ -64,7 +64,8 @@ impl<'a> Statements<'a> {
         Ok(())
     }
 
-    /// What photos say about themselves; the first that came counts.
+    /// What photos say about themselves; the first that came counts. In one order for everyone, so
+    /// that two who describe the same photos do not wait for each other.
     async fn store_facts(&self, transaction: &Transaction<'_>, bench: &Bench) -> Result<(), Error> {
         let told = self.photos.iter().filter_map(|(received, said, _)| {
             Some((received.operation.device_id.0, said.facts.as_deref()?))
@@ -98,9 +99,10 @@ impl<'a> Statements<'a> {
                         (f #>> '{capture,retake_count}')::integer,
                         (f #>> '{capture,capture_duration_ms}')::bigint,
                         f, $2, $3, from_epoch_ms($4)
-                 FROM unnest($5::text[]) AS told (text),
+                 FROM unnest($5::text[]) WITH ORDINALITY AS told (text, nth),
                       LATERAL (SELECT json_projection(told.text) AS f) AS read,
                       LATERAL (SELECT f ->> 'taken_at' AS taken) AS clock
+                 ORDER BY f ->> 'sha256', nth
                  ON CONFLICT DO NOTHING",
             )
             .await?;
