@@ -12,7 +12,7 @@ use motomind_protocol::{Millis, TenantId, UserId};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Key, Shelf, fields, shelf, table};
+use super::{Key, Shelf, fields, table};
 use crate::App;
 use crate::error::Error;
 use crate::log;
@@ -30,7 +30,8 @@ const WAIT_MAX: Duration = Duration::from_secs(2);
 const LOCK_TIMEOUT_MS: u32 = 2_000;
 
 impl Shelf {
-    /// Takes the rows of these records, locked and loaded, into their documents.
+    /// Takes the rows of these records, locked and loaded, into their documents. A row that cannot
+    /// be taken in concerns its own record alone, and stays queued.
     pub(super) async fn take_in(
         &mut self,
         transaction: &Transaction<'_>,
@@ -39,30 +40,34 @@ impl Shelf {
         if keys.is_empty() {
             return Ok(());
         }
-        let mut changed = Vec::new();
+        let (mut changed, mut done) = (Vec::new(), Vec::new());
         for group in keys.chunk_by(|one, other| one.collection.name == other.collection.name) {
             let sql = table::read(group[0].collection);
             let statement = transaction.prepare_cached(&sql).await?;
             let ids: Vec<Uuid> = group.iter().map(|key| key.id).collect();
             for row in transaction.query(&statement, &[&self.tenant.0, &ids]).await? {
                 let key = Key { collection: group[0].collection, id: row.get(0) };
-                if self.take_in_row(key, &row)? {
-                    changed.push(key);
+                match self.take_in_row(key, &row) {
+                    Ok(has_changed) => {
+                        changed.extend(has_changed.then_some(key));
+                        done.push(key);
+                    }
+                    Err(error) => self.cannot_use(key, &error),
                 }
             }
         }
         self.write_documents(transaction, &changed).await?;
         self.append_entries(transaction).await?;
         let unqueue = transaction.prepare_cached("SELECT unqueue_records($1, $2)").await?;
-        let names: Vec<&str> = keys.iter().map(|key| key.collection.name).collect();
-        let ids: Vec<Uuid> = keys.iter().map(|key| key.id).collect();
+        let names: Vec<&str> = done.iter().map(|key| key.collection.name).collect();
+        let ids: Vec<Uuid> = done.iter().map(|key| key.id).collect();
         transaction.execute(&unqueue, &[&names, &ids]).await?;
         metrics::counter!("motomind_rows_absorbed_total").increment(changed.len() as u64);
         Ok(())
     }
 
     /// Columns: id, fields as JSON, when it was deleted, who wrote it last, when.
-    fn take_in_row(&mut self, key: Key, row: &tokio_postgres::Row) -> Result<bool, Error> {
+    fn take_in_row(&mut self, key: Key, row: &tokio_postgres::Row) -> Result<bool, Unusable> {
         let stated: Map<String, Value> = serde_json::from_str(row.get(1))?;
         let existing = self.document(key);
         let fields = fields::of_row(key.collection, existing, stated, self.now);
@@ -71,8 +76,7 @@ impl Shelf {
             user: row.get::<_, Option<Uuid>>(3).map(UserId),
             at: fields::instant(row.get::<_, Option<Millis>>(4), self.now),
         };
-        let taken = absorb(existing, key.collection, key.id, &fields, row.get(2), &signature)
-            .map_err(|error| shelf::unreadable(key, &error))?;
+        let taken = absorb(existing, key.collection, key.id, &fields, row.get(2), &signature)?;
         if taken.changes.is_empty() {
             return Ok(false);
         }
@@ -84,6 +88,9 @@ impl Shelf {
         Ok(true)
     }
 }
+
+/// Why a row or a document is of no use.
+type Unusable = Box<dyn std::error::Error + Send + Sync>;
 
 /// What an absorber does while another one works for the same tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,7 +21,7 @@ const EARLIER_MAX: i64 = 16;
 pub(crate) struct Record {
     /// Its document; none where there is no record, or where it cannot be read.
     pub(crate) document: Option<Document>,
-    /// Whether there is a document that cannot be read.
+    /// Whether its document cannot be read, or its row not be taken into it.
     pub(crate) is_unreadable: bool,
     /// Whether its document was given up, so that devices take the next one in place of theirs.
     pub(super) begins_anew: bool,
@@ -188,8 +188,7 @@ impl Shelf {
                         record.bytes = bytes.len();
                     }
                     Err(error) => {
-                        record.is_unreadable = true;
-                        tell_unreadable(self.tenant, *key, &error);
+                        self.cannot_use(*key, &error);
                         continue;
                     }
                 },
@@ -254,7 +253,15 @@ impl Shelf {
         self.record(key)?.document.as_ref()
     }
 
-    /// Whether there is a document of the record that cannot be read.
+    /// Remembers that nothing can be done with a record, and calls the operator.
+    pub(super) fn cannot_use(&mut self, key: Key, error: &dyn std::fmt::Display) {
+        if let Some(record) = self.records.get_mut(&key) {
+            record.is_unreadable = true;
+        }
+        tell_unreadable(self.tenant, key, error);
+    }
+
+    /// Whether the document of the record cannot be read, or its row not be taken into it.
     pub(crate) fn is_unreadable(&self, key: Key) -> bool {
         self.record(key).is_some_and(|record| record.is_unreadable)
     }
@@ -373,14 +380,9 @@ pub(super) fn claim_keys(
     }
 }
 
-pub(super) fn unreadable(key: Key, error: &dyn std::fmt::Display) -> Error {
-    let name = key.collection.name;
-    Error::Internal(format!("the document of {name} {} cannot be read: {error}", key.id))
-}
-
 /// Calls the operator: `docs/data-model.md` says what to do.
 fn tell_unreadable(tenant: TenantId, key: Key, error: &dyn std::fmt::Display) {
     let (collection, id) = (key.collection.name, key.id);
     metrics::counter!("motomind_documents_unreadable_total").increment(1);
-    tracing::error!(%tenant, collection, %id, %error, "a record's document cannot be read");
+    tracing::error!(%tenant, collection, %id, %error, "a record's document or row cannot be read");
 }

@@ -22,13 +22,16 @@ pub(super) fn lock_queued(collection: &Collection) -> String {
     )
 }
 
-/// Reads rows as other SQL clients left them. `$2`: ids.
+/// Reads rows as other SQL clients left them. `$2`: ids. What was deleted at no instant that can be
+/// counted is deleted now.
 pub(super) fn read(collection: &Collection) -> String {
     let fields = collection.fields.iter().map(|field| format!("'{0}', \"{0}\"", field.name));
     let fields = fields.collect::<Vec<_>>().join(", ");
     format!(
-        "SELECT id, json_build_object({fields})::text, epoch_ms(deleted_at), updated_by,
-                epoch_ms(updated_at)
+        "SELECT id, json_build_object({fields})::text,
+                epoch_ms(CASE WHEN isfinite(deleted_at) THEN deleted_at
+                              WHEN deleted_at IS NOT NULL THEN now() END),
+                updated_by, epoch_ms(CASE WHEN isfinite(updated_at) THEN updated_at END)
          FROM {} WHERE tenant_id = $1 AND id = ANY($2)",
         collection.name
     )

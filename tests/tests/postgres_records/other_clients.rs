@@ -97,6 +97,23 @@ async fn functions_of_other_clients_reach_every_collection() {
 }
 
 #[tokio::test]
+async fn what_was_deleted_at_no_instant_is_deleted() {
+    let database = Postgres::shared().database().await;
+    let (tenant, vehicle) = database.tenant_with_vehicle().await;
+    let server = serve(&database).await;
+    let mut device = Sender::new(&server, tenant, Role::Technician);
+    let seen = device.record("vehicles", vehicle).await;
+    let beyond = database.connect(role::BYPASS).await;
+    beyond.batch_execute("UPDATE vehicles SET deleted_at = 'infinity'").await.unwrap();
+    let edit = device.edit(&seen, set(json!({"color": "red"})));
+    accepted(&device.outcome(edit).await);
+    let now = device.record("vehicles", vehicle).await;
+    assert!(now.document.deleted_at().is_some());
+    assert_eq!(now.field("color"), "red");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn one_statement_over_many_tenants_reaches_each() {
     let database = Postgres::shared().database().await;
     let server = serve(&database).await;

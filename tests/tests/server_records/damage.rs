@@ -64,6 +64,48 @@ async fn a_document_that_cannot_be_read_stops_nothing_but_its_own_record() {
 }
 
 #[tokio::test]
+async fn a_row_that_no_document_can_take_stops_nothing_but_its_own_record() {
+    stage!(database, server, tenant);
+    let mut device = Sender::new(&server, tenant, Role::Technician);
+    let (profile, vehicle) = (device.user, new_id());
+    let batch = vec![
+        device.create("profiles", profile, json!({"full_name": "Ann"})),
+        device.create("vehicles", vehicle, json!({"nickname": "Van"})),
+    ];
+    device.outcomes(batch).await.iter().for_each(|outcome| {
+        accepted(outcome);
+    });
+    let records = device.records().await;
+    // A number beyond what a double holds is JSON to Postgres.
+    let client = database.connect(role::CLIENT).await;
+    let write = |preferences: &str| {
+        format!("UPDATE profiles SET preferences = '{preferences}' WHERE id = '{profile}'")
+    };
+    as_tenant(&client, tenant, &write("{\"far\": 1e400}")).await.unwrap();
+    as_tenant(&client, tenant, "UPDATE vehicles SET color = 'red'").await.unwrap();
+    let edits = vec![
+        device.edit(&records[&("profiles".into(), profile)], set(json!({"full_name": "Anna"}))),
+        device.edit(&records[&("vehicles".into(), vehicle)], set(json!({"nickname": "Bus"}))),
+    ];
+    let outcomes = device.outcomes(edits.clone()).await;
+    assert_eq!(rejection(&outcomes[0]), ("server_fault", Some("record_id")));
+    accepted(&outcomes[1]);
+    assert_eq!(device.record("vehicles", vehicle).await.field("color"), "red");
+    let admin = database.admin().await;
+    assert_eq!(count(&admin, "SELECT count(*) FROM record_queue").await, 1);
+
+    as_tenant(&client, tenant, &write("{\"far\": 400}")).await.unwrap();
+    accepted(&device.outcome(edits[0].clone()).await);
+    let now = device.record("profiles", profile).await;
+    assert_eq!(
+        (now.field("full_name"), now.field("preferences")),
+        (json!("Anna"), json!({"far": 400}))
+    );
+    assert_eq!(count(&admin, "SELECT count(*) FROM record_queue").await, 0);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_document_that_was_given_up_begins_anew_from_its_row() {
     stage!(database, server, tenant);
     let mut device = Sender::new(&server, tenant, Role::Technician);
