@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo bench -p motomind-core --bench figures            # all
-//! cargo bench -p motomind-core --bench figures -- capture # one: capture, timeline, apply, open
+//! cargo bench -p motomind-core --bench figures -- capture # one: capture, timeline, apply, open, photos
 //! ```
 //! Machines drift; ratios carry over. Baseline and subject take turns in small blocks, and the
 //! medians of single operations are compared.
@@ -10,6 +10,8 @@
 
 #[path = "figures/bare.rs"]
 mod bare;
+#[path = "figures/photos.rs"]
+mod photos;
 #[path = "figures/records.rs"]
 mod records;
 
@@ -45,6 +47,9 @@ fn main() {
     }
     if run("open") {
         open();
+    }
+    if run("photos") {
+        photos::photos();
     }
     if run("records") {
         records::records();
@@ -288,12 +293,13 @@ fn open() {
     }
     let device = Device::open(options(dir.path())).unwrap();
     println!("open with 20,000 pending           {:8.1} ms", micros(median(&mut times)) / 1e3);
-    println!("resident memory of the process     {:8.1} MiB", resident_kib() as f64 / 1024.0);
+    println!("resident memory of the process     {:8.1} MiB", kib("VmRSS:") as f64 / 1024.0);
     drop(device);
 }
 
-fn resident_kib() -> u64 {
+/// A line of the process's status, KiB.
+fn kib(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or("");
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap_or("");
     line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or(0)
 }

@@ -5,6 +5,7 @@
 //! device --dir a sync
 //! device --dir a capture "Big Red" odometer --miles 54120 --fix 39.74,-104.99,12
 //! device --dir a record edit vehicles "Big Red" --set nickname="Big Blue"
+//! device --dir a photo add EVENT dent.jpg --caption "the dent"
 //! device --dir a pending
 //! ```
 #![allow(clippy::print_stdout, clippy::print_stderr)]
@@ -19,6 +20,8 @@ macro_rules! say {
 
 #[path = "device/args.rs"]
 mod args;
+#[path = "device/photos.rs"]
+mod photos;
 #[path = "device/records.rs"]
 mod records;
 #[path = "device/show.rs"]
@@ -128,6 +131,7 @@ fn run(args: &Args) -> Result<(), Failure> {
             Err(broken) => Err(format!("the chain is broken: {broken:?}").into()),
         },
         Command::Records(command) => records::run(&mut device, command),
+        Command::Photos(command) => photos::run(&mut device, command),
     }
 }
 

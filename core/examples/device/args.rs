@@ -123,6 +123,8 @@ pub(crate) enum Command {
     Salvage,
     #[command(flatten)]
     Records(super::records::Command),
+    #[command(flatten)]
+    Photos(super::photos::Command),
 }
 
 /// What a capture says.

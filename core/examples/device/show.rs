@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use motomind_core::http::SyncEnd;
+use motomind_core::protocol::place::{Place, PlaceFrom};
 use motomind_core::protocol::{Event, Millis, VehicleId};
 use motomind_core::{Device, Family, PendingItem, Status, TimelinePage, VehicleEntry};
 
@@ -80,12 +81,14 @@ pub(crate) fn timeline(vehicles: &[VehicleEntry], page: &TimelinePage) -> Shown 
             optional(entry.miles),
             money(&event),
             what(&event),
-            place(&event),
+            entry.place.as_ref().map(place).unwrap_or_default(),
+            if entry.photos > 0 { entry.photos.to_string() } else { String::new() },
             entry.state.as_str().to_owned(),
             mark.to_owned(),
         ]);
     }
-    table(&["day", "vehicle", "type", "miles", "cost", "what", "where", "state", ""], &rows)?;
+    let head = ["day", "vehicle", "type", "miles", "cost", "what", "where", "photos", "state", ""];
+    table(&head, &rows)?;
     if page.next.is_some() {
         say!("… older ones follow; give a larger --limit");
     }
@@ -156,11 +159,10 @@ pub(crate) fn short(text: &str, chars: usize) -> String {
     if short.len() < text.len() { format!("{short}…") } else { short }
 }
 
-fn place(event: &Event) -> String {
-    event.fix.as_ref().map_or_else(String::new, |fix| {
-        let accuracy = fix.accuracy_m.map(|m| format!(" ±{m:.0} m")).unwrap_or_default();
-        format!("{:.4}, {:.4}{accuracy}", fix.latitude, fix.longitude)
-    })
+fn place(place: &Place) -> String {
+    let accuracy = place.accuracy_m.map(|m| format!(" ±{m:.0} m")).unwrap_or_default();
+    let corrected = if place.from == PlaceFrom::Correction { " (corrected)" } else { "" };
+    format!("{:.4}, {:.4}{accuracy}{corrected}", place.latitude, place.longitude)
 }
 
 pub(crate) fn pending(device: &Device, items: &[PendingItem]) -> Shown {
@@ -178,7 +180,7 @@ pub(crate) fn pending(device: &Device, items: &[PendingItem]) -> Shown {
                 let about = format!("{} {label}", intent.collection);
                 (about, show_records::change(device, intent))
             }
-            (None, None) => (String::new(), String::new()),
+            (None, None) => beside(&vehicles, item),
         };
         vec![
             item.op_id.to_string(),
@@ -192,6 +194,24 @@ pub(crate) fn pending(device: &Device, items: &[PendingItem]) -> Shown {
     };
     let rows: Vec<_> = items.iter().map(row).collect();
     table(&["operation", "state", "about", "what", "age", "size", "reason"], &rows)
+}
+
+/// What an operation says beside events and records.
+fn beside(vehicles: &[VehicleEntry], item: &PendingItem) -> (String, String) {
+    if let Some(said) = &item.photo {
+        let what = if said.removed { "photo taken off" } else { "photo" };
+        let photo = short(&said.photo.to_string(), 8);
+        return (name(vehicles, said.vehicle_id), format!("{what} {photo}"));
+    }
+    if let Some(said) = &item.location {
+        let what = if said.withdrawn { "place withdrawn" } else { "place" };
+        let at = format!("{what} {:.4}, {:.4}", said.latitude, said.longitude);
+        return (name(vehicles, said.vehicle_id), at);
+    }
+    let session = item.session.as_ref();
+    session.map_or_else(Default::default, |session| {
+        (name(vehicles, session.vehicle_id), format!("session {} is over", session.flow))
+    })
 }
 
 fn stated(event: &Event) -> String {

@@ -71,7 +71,7 @@ impl From<PhotoFlags> for FlagsShown {
 pub struct Whereabouts {
     /// What names them, where it is known.
     pub sha256: Option<Hash>,
-    /// On this device.
+    /// On this device, whether taken here or fetched.
     pub here: bool,
     /// On the server, verified.
     pub on_server: bool,
