@@ -48,8 +48,11 @@ impl Device {
         let known = self.known_event(event)?;
         match self.discarded_by(event)? {
             Some(discard) => {
-                let again = Capture { op_id: None, reason: Some(reason), ..Capture::from(known) };
-                self.amend(discard, again, clock)
+                let again =
+                    Capture { op_id: None, reason: Some(reason), ..Capture::from(known.clone()) };
+                let captured = self.amend(discard, again, clock)?;
+                self.attach_again(&known, captured.op_id.into(), clock)?;
+                Ok(captured)
             }
             None => self.capture(act(&known, registry::RESTORATION, event, reason, clock), clock),
         }

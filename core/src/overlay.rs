@@ -11,7 +11,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use motomind_protocol::records::schema::collections;
-use motomind_protocol::{Body, EventId, EventRecord, OpId, OpState, Operation, VehicleId};
+use motomind_protocol::wire::Rejection;
+use motomind_protocol::{Body, EventId, EventRecord, OpId, OpState, Operation, VehicleId, code};
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
@@ -108,6 +109,12 @@ fn try_follow(conn: &Connection, changed: &[OpId]) -> Result<Followed, StoreErro
             records.insert(record);
             continue;
         }
+        if went_with_its_event(&tx, &stored, &operation)? {
+            journal::set_aside(&tx, *op_id, "its event was discarded".into())?;
+            take_out(&tx, *op_id)?;
+            vehicles.push(VehicleId(operation.lane));
+            continue;
+        }
         if belongs(&stored, position.seq, position.rebuilding) {
             put(&tx, &operation, stored.state, stored.seq, position.generation)?;
         } else if stored.state == OpState::Superseded || takes_back(&operation) {
@@ -130,6 +137,22 @@ fn takes_back(operation: &Operation) -> bool {
         Body::LocationCorrection(said) => said.withdrawn,
         Body::Session(_) | Body::Record(_) | Body::Other(_) => false,
     }
+}
+
+/// Whether the server refused what is said of an event because this device's person had discarded
+/// that event: nobody has to look at it again.
+fn went_with_its_event(
+    conn: &Connection,
+    stored: &Stored,
+    operation: &Operation,
+) -> Result<bool, StoreError> {
+    let refused = |reason: &Rejection| reason.code == code::PARENT_REJECTED;
+    if stored.state != OpState::Rejected || !stored.reason.as_ref().is_some_and(refused) {
+        return Ok(false);
+    }
+    let Some(event) = event_of(conn, operation)? else { return Ok(false) };
+    let standing = journal::find(conn, event.into())?;
+    standing.map_or(Ok(false), |standing| standing.is_a_retraction())
 }
 
 /// Vehicles whose timelines, and records whose rows may have changed.

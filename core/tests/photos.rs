@@ -432,6 +432,28 @@ fn photos_follow_an_event_that_is_amended_and_are_not_shown_of_one_that_is_disca
 }
 
 #[test]
+fn an_event_that_is_discarded_leaves_nobody_to_look_after_its_photos_and_comes_back_with_them() {
+    let mut field = Field::new();
+    let mut office = Office::default();
+    let event = field.with_photos(capture("fuel"), &["north_west.jpg", "bare.jpg"]);
+    let now = field.tick();
+    field.device.discard(event.into(), "twice", now).unwrap();
+    for _ in 0..3 {
+        field.sync(&mut office);
+        field.now += 60_000;
+    }
+    assert_eq!(field.pending(), []);
+    assert_eq!(office.log.iter().filter(|entry| entry["kind"] == "photo").count(), 0);
+    let now = field.tick();
+    let again: EventId = field.device.restore(event, "not twice", now).unwrap().op_id.into();
+    assert_eq!(shown(&field, again), [hash("north_west.jpg"), hash("bare.jpg")]);
+    field.sync(&mut office);
+    assert_eq!(field.pending(), []);
+    assert_eq!(field.entry(again).photos, 2);
+    assert_eq!(read_whole(&field, hash("bare.jpg"), Variant::Original), file("bare.jpg"));
+}
+
+#[test]
 fn a_refused_photo_is_shown_as_such_and_takes_no_part() {
     let mut field = Field::new();
     let mut office = Office::default();

@@ -10,6 +10,7 @@ use motomind_protocol::{
 };
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{PhotoMeta, album, uploads};
 use crate::device::Device;
@@ -90,6 +91,25 @@ impl Device {
         let said = self.said_of(event, photo)?;
         let said = Attachment { removed: true, reason: Some(reason.into()), ..said };
         self.state_with(said, clock.into(), |_| Ok(())).map(stated)
+    }
+
+    /// Puts on an event that was captured again the photos that it had before, where they do not
+    /// follow it by themselves.
+    pub(crate) fn attach_again(
+        &mut self,
+        before: &Event,
+        again: EventId,
+        clock: Clock,
+    ) -> Result<(), CaptureError> {
+        let named = before.payload.get("photos").and_then(Value::as_array);
+        let named = named.into_iter().flatten().filter_map(Value::as_str);
+        for photo in named.filter_map(|photo| photo.parse::<Hash>().ok()) {
+            let there = self.photos(again)?.iter().any(|shown| shown.photo == photo);
+            if !there && album::find(&self.conn, &photo)?.is_some() {
+                self.attach_photo(again, photo, &PhotoMeta::default(), clock)?;
+            }
+        }
+        Ok(())
     }
 
     /// The newest that counts of a photo on an event, to be said anew.

@@ -2,15 +2,17 @@
 //! and sessions. The office closes what was superseded and follows it, and keeps a log.
 #![allow(clippy::unwrap_used, clippy::panic, dead_code)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::NaiveDate;
 use flate2::read::GzDecoder;
-use motomind_core::protocol::wire::{OpOutcome, Outcome, PullResponse, PushResponse, page_digest};
+use motomind_core::protocol::wire::{
+    OpOutcome, Outcome, PullResponse, PushResponse, Rejection, page_digest,
+};
 use motomind_core::protocol::{
-    Body, EventId, Identity, OpId, Operation, TenantId, UserId, VehicleId,
+    Body, EventId, Identity, OpId, Operation, TenantId, UserId, VehicleId, code,
 };
 use motomind_core::*;
 use serde_json::value::RawValue;
@@ -47,6 +49,7 @@ pub(crate) struct Office {
     pub(crate) log: Vec<Value>,
     accepted: BTreeMap<OpId, u64>,
     closed: BTreeMap<OpId, OpId>,
+    discards: BTreeSet<OpId>,
 }
 
 impl Office {
@@ -98,10 +101,17 @@ impl Office {
                 if let Some(corrects) = replaced.map(EventId::from).or(event.corrects) {
                     said["corrects"] = json!(corrects);
                 }
+                if event.is_retraction() {
+                    self.discards.insert(operation.op_id);
+                }
                 ("event", event.is_retraction())
             }
             Body::Photo(attachment) => {
                 let event = self.meant(attachment.event_id);
+                if self.discards.contains(&event.into()) && closing.is_none() {
+                    let message = "its event was discarded";
+                    return Outcome::Rejected(Rejection::new(code::PARENT_REJECTED, message));
+                }
                 if !self.accepted.contains_key(&event.into()) {
                     return Outcome::Waiting { parent: attachment.event_id };
                 }
