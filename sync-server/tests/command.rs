@@ -7,6 +7,9 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use motomind_protocol::{Hash, limits};
+use uuid::Uuid;
+
 const BINARY: &str = env!("CARGO_BIN_EXE_motomind-server");
 const SECRET: &str = "a secret for tests that is long enough";
 
@@ -115,6 +118,66 @@ impl Drop for Dev {
     }
 }
 
+/// Pushes one event of a new device; the device.
+async fn capture(
+    dev: &Dev,
+    http: &reqwest::Client,
+    token: &str,
+    tenant: &str,
+    user: &str,
+) -> String {
+    let admin = motomind_server::database::connect(dev.variable("MOTOMIND_ADMIN_URL")).await;
+    let (vehicle, device) = (Uuid::new_v4(), Uuid::new_v4());
+    let make = format!("INSERT INTO vehicles (tenant_id, id) VALUES ('{tenant}', '{vehicle}')");
+    let setting = format!("SET app.current_tenant_id = '{tenant}'; {make}");
+    admin.unwrap().batch_execute(&setting).await.unwrap();
+    let id = uuid::Builder::from_unix_timestamp_millis(1_772_366_400_000, &[7; 10]).into_uuid();
+    let event = serde_json::json!({
+        "id": id, "vehicle_id": vehicle, "type": "parking", "occurred_at": 1_772_366_400_000_i64,
+        "date": "2026-03-01", "timezone": "UTC", "payload": {}, "notes": "under the bridge"
+    });
+    let incarnation = Uuid::new_v4();
+    let text = serde_json::json!({
+        "op_id": id, "tenant_id": tenant, "user_id": user, "device_id": device,
+        "incarnation": incarnation, "device_seq": 1, "lane": vehicle, "schema": 1,
+        "clock": {"wall_ms": 1_772_366_400_000_i64}, "prev_hash": Hash::ZERO, "body": {"event": event}
+    })
+    .to_string();
+    let operation =
+        serde_json::json!({"op_id": id, "hash": Hash::of(text.as_bytes()), "text": text});
+    let push = serde_json::json!({
+        "protocol": limits::PROTOCOL_VERSION, "incarnation": incarnation, "operations": [operation]
+    });
+    let request = http.post(format!("{}/v1/sync/push", dev.variable("MOTOMIND_URL")));
+    let reply = request.bearer_auth(token).json(&push).send().await.unwrap().text().await.unwrap();
+    assert!(reply.contains("\"accepted\""), "{reply}");
+    device.to_string()
+}
+
+async fn verify_finds_a_flipped_byte(dev: &Dev, tenant: &str, device: &str) {
+    let said = dev.says(&["verify", "--device", device]);
+    assert!(said.ends_with("everything is as it was sealed"), "{said}");
+    let admin = motomind_server::database::connect(dev.variable("MOTOMIND_ADMIN_URL")).await;
+    let flip = format!(
+        "SET app.current_tenant_id = '{tenant}'; SET session_replication_role = replica;
+         UPDATE vehicle_events SET body = replace(body, 'bridge', 'bridgf')"
+    );
+    admin.unwrap().batch_execute(&flip).await.unwrap();
+    let verify = |arguments: &[&str]| {
+        let mut command = command(arguments);
+        run(command.envs(dev.variables.iter().cloned()))
+    };
+    let found = verify(&["verify", "--device", device, "--tenant", tenant]);
+    let said = String::from_utf8(found.stdout).unwrap();
+    assert_eq!(found.status.code(), Some(1), "{said}");
+    assert!(said.contains("vehicle_events.body is not what was sealed"), "{said}");
+    let nobody = Uuid::new_v4().to_string();
+    let unknown = verify(&["verify", "--device", &nobody]);
+    assert_eq!(unknown.status.code(), Some(2));
+    let photos = verify(&["verify", "--device", device, "--photos", "--photo-store", "x://y"]);
+    assert_eq!(photos.status.code(), Some(2));
+}
+
 #[tokio::test]
 async fn dev_serves_and_the_operators_commands_work_beside_it() {
     let directory = tempfile::tempdir().unwrap();
@@ -153,6 +216,9 @@ async fn dev_serves_and_the_operators_commands_work_beside_it() {
     let backup = directory.path().join("backup.json");
     std::fs::write(&backup, "{\"tenants\": [], \"vehicles\": []}").unwrap();
     dev.says(&["import", backup.to_str().unwrap()]);
+
+    let device = capture(&dev, &http, &token, &tenant, &user).await;
+    verify_finds_a_flipped_byte(&dev, &tenant, &device).await;
 
     let mut unknown = command(&["device", "revoke", "--tenant", &tenant, &user]);
     unknown.envs(dev.variables.iter().cloned());
