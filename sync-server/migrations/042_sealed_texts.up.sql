@@ -1,7 +1,8 @@
 -- Purpose: the sealed text of every operation, so that the server can prove a device's chain.
 -- Why:     a hash without its text proves nothing. An event's own bytes are kept once, in
 --          vehicle_events.body: its operation keeps the text around them, and where they go.
--- Time:    under a second; adds columns without rewriting. Operations from before have no text.
+-- Time:    adds columns without rewriting, reads each row once for the checks (1 million: 1 s).
+--          Operations from before have no text.
 ALTER TABLE operations
     ADD COLUMN text    text,     -- as sealed; without the event where body_at says so
     ADD COLUMN body_at integer,  -- where the event's body goes into text, bytes; NULL: text is whole
