@@ -48,7 +48,7 @@ pub(crate) struct ChainHead {
 /// What has changed since it was last asked, for live queries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Which kinds of data: `events`, `pending`, `status`, and the collections of records.
+    /// Which kinds of data: `events`, `pending`, `status`, `photos`, and the collections of records.
     pub tables: BTreeSet<&'static str>,
     /// Which records.
     pub records: BTreeSet<RecordRef>,

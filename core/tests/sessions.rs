@@ -173,6 +173,26 @@ fn a_photo_is_thrown_out_of_a_session_or_with_it() {
     assert_eq!(field.device.sessions(now).unwrap(), []);
 }
 
+/// A photo, or a host that dies when it is asked for one.
+enum Dying {
+    Alive(std::io::Cursor<Vec<u8>>),
+    Dead,
+}
+
+impl std::io::Read for Dying {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Alive(bytes) => bytes.read(into),
+            Self::Dead => panic!("killed"),
+        }
+    }
+}
+
+fn dying(name: &str) -> NewPhoto<Dying> {
+    let bytes = Dying::Alive(std::io::Cursor::new(file(name)));
+    NewPhoto { bytes, meta: PhotoMeta::default(), preview: HostPreview::None }
+}
+
 #[test]
 fn a_quick_capture_is_one_however_often_it_is_tried() {
     let mut field = Field::new();
@@ -196,6 +216,14 @@ fn a_quick_capture_is_one_however_often_it_is_tried() {
     assert_eq!(field.device.sessions(now).unwrap(), []);
     assert!(!readable(&field, hash("bare.jpg")));
     assert_eq!(field.pending(), []);
+    // Killed between its photos, and tried again with others.
+    let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let photos = vec![dying("tiny.jpg"), NewPhoto { bytes: Dying::Dead, ..dying("tiny.jpg") }];
+        field.device.capture_with_photos(event.clone(), photos, now)
+    }));
+    assert!(killed.is_err());
+    field.reopen();
+    assert_eq!(field.device.sessions(now).unwrap()[0].photos.len(), 1);
     let both = ["bare.jpg", "edited.jpg"];
     let first = field.device.capture_with_photos(event.clone(), photos(&both), now).unwrap();
     field.reopen();
@@ -204,6 +232,7 @@ fn a_quick_capture_is_one_however_often_it_is_tried() {
     assert_eq!(first.op_id, again.op_id);
     assert_eq!(field.pending().len(), 4);
     assert_eq!(field.device.photos(op_id.into()).unwrap().len(), 2);
+    assert!(!readable(&field, hash("tiny.jpg")));
 }
 
 #[test]

@@ -90,7 +90,7 @@ impl Device {
 
     /// Captures an event with its photos at once, on the quick path. After a crash there is either
     /// all of it, or a session with the photos that had been added; calling again with the same
-    /// `op_id` goes on with it.
+    /// `op_id` begins in its place.
     ///
     /// # Errors
     /// As [`Device::complete_session`] and [`Device::add_photo`]. Nothing of it is kept then.
@@ -111,10 +111,12 @@ impl Device {
         }
         let judged = capture.clone().into_event(op_id.into(), self.who.identity.user_id);
         validate(&with_a_photo(judged, photos.is_empty())).map_err(CaptureError::Invalid)?;
-        if self.session(session, clock.wall_ms)?.is_none_or(|one| !one.is_active()) {
-            let flow = flow_of(&capture);
-            self.begin_session_as(session, capture.vehicle_id, flow, Path::Quick, clock)?;
+        if session::load(&self.conn, session)?.is_some() {
+            // What an attempt before this one had added; its photos come again now.
+            self.give_up_quick(session)?;
         }
+        let flow = flow_of(&capture);
+        self.begin_session_as(session, capture.vehicle_id, flow, Path::Quick, clock)?;
         let captured = photos
             .into_iter()
             .try_for_each(|NewPhoto { bytes, meta, preview }| {

@@ -78,7 +78,7 @@ fn copy_readable(old: &Connection, new: &Connection, table: &str) -> Result<(), 
     let names: Vec<String> = {
         let columns = old.prepare(&format!("SELECT * FROM {table} LIMIT 0"));
         let Ok(columns) = columns else { return Ok(()) };
-        columns.column_names().into_iter().map(str::to_owned).collect()
+        columns.column_names().map(str::to_owned).collect()
     };
     let slots = vec!["?"; names.len()].join(", ");
     let names = names.join(", ");
