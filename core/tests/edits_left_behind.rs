@@ -1,4 +1,5 @@
-//! Records whose documents begin again, without their history, while a device has edits pending.
+//! Edits that their record has left behind: its document began again without its history, or its
+//! creation was taken back.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -132,12 +133,13 @@ fn edits_of_before_two_new_beginnings_are_shown_as_the_server_will_take_them() {
     assert_eq!(view.fields, wanted.fields());
     assert_eq!(view.conflicting, wanted.conflicts());
     assert_eq!(view.conflicting.len(), 1, "5,000 and 6,000 miles compete: {view:?}");
+    drop(device);
     assert_eq!(earlier_documents(&dir), 2);
 
     // Once everything is settled nothing leads back.
-    let documents: Vec<_> = pushed.iter().map(|operation| operation.op_id).collect();
-    for op_id in documents {
-        device.discard(op_id, "not mine", NOW + 1_200_000).unwrap();
+    let mut device = open(&dir);
+    for operation in pushed {
+        device.discard(operation.op_id, "not mine", NOW + 1_200_000).unwrap();
     }
     server::sync(&mut device, &mut server, NOW + 4_800_000);
     drop(device);
@@ -145,6 +147,26 @@ fn edits_of_before_two_new_beginnings_are_shown_as_the_server_will_take_them() {
     assert_eq!(device.record(&record).unwrap().unwrap().fields, server.documents[&record].fields());
     drop(device);
     assert_eq!(earlier_documents(&dir), 0);
+}
+
+#[test]
+fn an_edit_of_a_record_that_was_taken_back_can_be_taken_back() {
+    let mut server = Server::new();
+    let dir = TempDir::new().unwrap();
+    let mut device = open(&dir);
+    pull(&mut device, &mut server, NOW);
+    let fields = json!({"title": "Oil", "status": "active"});
+    let created = device.create("reminders", map(fields), NOW).unwrap();
+    let edited = device.edit(&created.record, map(json!({"due_miles": 5_000})), NOW).unwrap();
+    // For all the device knows, both may have arrived.
+    assert_eq!(pull(&mut device, &mut server, NOW).len(), 2);
+
+    device.discard(created.op_id.unwrap(), "not mine", NOW).unwrap();
+    device.discard(edited.op_id.unwrap(), "not mine", NOW).unwrap();
+    assert!(device.record(&created.record).unwrap().is_none());
+    server::sync(&mut device, &mut server, NOW + 4_800_000);
+    assert!(device.pending(NOW + 4_800_000).unwrap().is_empty());
+    assert!(server.documents.is_empty());
 }
 
 fn earlier_documents(dir: &TempDir) -> i64 {
