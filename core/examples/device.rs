@@ -126,7 +126,10 @@ fn run(args: &Args) -> Result<(), Failure> {
         Command::Verify => match device.verify()? {
             Ok(()) => {
                 say!("the chain is whole");
-                Ok(())
+                match device.verify_photos()?.as_slice() {
+                    [] => Ok(()),
+                    altered => Err(format!("photos were altered: {altered:?}").into()),
+                }
             }
             Err(broken) => Err(format!("the chain is broken: {broken:?}").into()),
         },

@@ -194,6 +194,29 @@ impl Device {
         })
     }
 
+    /// Reads every picture that rests in the journal and names those whose bytes are not what their
+    /// hash says; takes as long as reading them does.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the journal cannot be read.
+    pub fn verify_photos(&self) -> Result<Vec<Hash>, StoreError> {
+        let named: Vec<Hash> = {
+            let mut statement = self.conn.prepare_cached(
+                "SELECT sha256 FROM blobs WHERE sha256 IS NOT NULL
+                   AND EXISTS (SELECT 1 FROM blob_chunks WHERE blob = n) ORDER BY n",
+            )?;
+            let rows = statement.query_map([], |row| row.get(0).map(Hash))?;
+            rows.collect::<Result<_, _>>()?
+        };
+        let mut altered = Vec::new();
+        for sha256 in named {
+            if !blobs::is_intact(&self.conn, &sha256)? {
+                altered.push(sha256);
+            }
+        }
+        Ok(altered)
+    }
+
     /// Bytes of a photo or its preview from an offset, at most [`limits::PIECE_BYTES_MAX`]; `None`
     /// where they are not on this device.
     ///
