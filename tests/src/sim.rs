@@ -10,6 +10,7 @@ pub mod capture;
 pub mod editing;
 pub mod editors;
 pub mod fate;
+pub mod intents;
 pub mod inventing;
 pub mod ledger;
 pub mod log;

@@ -1,19 +1,19 @@
-//! The model server's records: documents, the rows that other SQL clients see and write, and how
-//! an intent becomes a change, by the same functions of `protocol` as on the real server.
+//! The model server's records: documents, and the rows that other SQL clients see and write. An
+//! intent becomes a change by the same functions of `protocol` as on the real server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use motomind_protocol::records::{
-    self, Action, Actor, Circumstances, Collection, Document, FieldEdit, RecordIntent, Signature,
-    Step, Taken, claim_taken, claims, compacted, may, may_touch, references, take, take_over_chain,
+    self, Actor, Circumstances, Collection, Document, RecordIntent, Signature, Step, Taken, claims,
+    compacted, take, take_over_chain,
 };
-use motomind_protocol::wire::{ChangeKind, Outcome, RecordChange, Rejection};
-use motomind_protocol::{Flag, Millis, OpId, Operation, VehicleId, code};
+use motomind_protocol::wire::{ChangeKind, RecordChange, Rejection};
+use motomind_protocol::{Millis, OpId, VehicleId};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::tenant::{Fate, Pusher, Refused, Tenant, refuse};
+use super::tenant::Tenant;
 use crate::dice::Dice;
 
 /// Names a record.
@@ -43,7 +43,7 @@ pub struct Records {
     /// Rows that were written beside their documents.
     queue: BTreeSet<Key>,
     /// Accepted operations that only closed others.
-    nothings: BTreeSet<OpId>,
+    pub(super) nothings: BTreeSet<OpId>,
     /// Intents are taken at the heads of the document, not at those that the person saw.
     pub forgets_what_was_seen: bool,
     /// What happened, for whoever counts.
@@ -114,8 +114,26 @@ impl Records {
         self.rows.get(&("vehicles", id.0)).is_some_and(|row| row.deleted_at.is_none())
     }
 
+    /// Takes a step of an intent over a record's document.
+    pub(super) fn take(
+        &self,
+        key: Key,
+        intent: &RecordIntent,
+        step: &Step,
+        around: &Circumstances<'_>,
+    ) -> Result<Taken, Box<Rejection>> {
+        match self.documents.get(&key) {
+            Some(kept) if self.forgets_what_was_seen => {
+                let heads = kept.document.heads();
+                kept.take(&RecordIntent { heads, ..intent.clone() }, step, around)
+            }
+            Some(kept) => kept.take(intent, step, around),
+            None => take(None, intent, step, around),
+        }
+    }
+
     /// The record that has what a live one with these fields would claim.
-    fn taken_by(
+    pub(super) fn taken_by(
         &self,
         collection: &Collection,
         key: Key,
@@ -160,7 +178,7 @@ impl Tenant {
     /// # Panics
     /// When a document cannot take its row's values, which the database has checked.
     #[allow(clippy::expect_used)]
-    fn absorb(&mut self, key: Key, now: Millis, dice: &mut Dice) {
+    pub(super) fn absorb(&mut self, key: Key, now: Millis, dice: &mut Dice) {
         if !self.records.queue.remove(&key) {
             return;
         }
@@ -182,7 +200,13 @@ impl Tenant {
     }
 
     /// Stores a document with its row, and its new changes in the log.
-    fn keep(&mut self, key: Key, taken: Taken, op_id: Option<OpId>, dice: &mut Dice) -> u64 {
+    pub(super) fn keep(
+        &mut self,
+        key: Key,
+        taken: Taken,
+        op_id: Option<OpId>,
+        dice: &mut Dice,
+    ) -> u64 {
         let Taken { document, changes, .. } = taken;
         let row = Row { fields: document.fields(), deleted_at: document.deleted_at() };
         self.records.rows.insert(key, row);
@@ -216,124 +240,14 @@ impl Tenant {
         self.log.append(entry(key, None, changes, true), dice);
     }
 
-    /// Judges an operation on a record, from the roles on.
-    pub(super) fn decide_record(
-        &mut self,
-        pusher: &Pusher,
-        operation: &Operation,
-        intent: &RecordIntent,
-        dice: &mut Dice,
-    ) -> Refused<Outcome> {
-        let is_accepted = |op: &&OpId| matches!(self.fate(**op), Some(Fate::Accepted(_)));
-        let arrived = operation.supersedes.iter().find(is_accepted).copied();
-        let step = intent.step_after(arrived).clone();
-        if !may(pusher.role, step.action) {
-            return refuse(code::FORBIDDEN, None);
-        }
-        let takes_back = step.action == Action::Nothing && !operation.supersedes.is_empty();
-        if takes_back && arrived.is_none() {
-            let closed = self.close_all(operation, true, dice);
-            self.records.nothings.insert(operation.op_id);
-            let seq = closed.unwrap_or_else(|| self.log.head());
-            return Ok(Outcome::Accepted { seq, flags: Vec::new() });
-        }
-        self.close_all(operation, false, dice);
-        self.needed(operation)?;
-        let Some(collection) = records::find(&intent.collection) else {
-            return refuse(code::UNSUPPORTED, Some("collection"));
-        };
-        let key = (collection.name, intent.record_id);
-        self.absorb(key, pusher.now, dice);
-        if let Some(document) = self.records.document(key) {
-            theirs_to_change(pusher, key, document)?;
-        }
-        let taken = self.take_intent(pusher, operation, intent, &step)?;
-        theirs_to_change(pusher, key, &taken.document)?;
-        self.check_references(collection, &step, &taken.document.fields())?;
-        self.check_claims(collection, key, &taken.document)?;
-        let mut flags = Vec::new();
-        if !taken.heads_known {
-            flags.push(Flag::Other("heads_unknown".into()));
-            self.records.remarks.push("heads_unknown");
-        }
-        let was_live = self.records.row(key).is_some_and(|row| row.deleted_at.is_none());
-        let seq = self.keep(key, taken, Some(operation.op_id), dice);
-        if step.action == Action::Delete && was_live && key.0 == "garages" {
-            self.empty_garage(key.1, step.reassign_to, pusher.now, dice);
-        }
-        Ok(Outcome::Accepted { seq, flags })
-    }
-
-    fn take_intent(
-        &self,
-        pusher: &Pusher,
-        operation: &Operation,
-        intent: &RecordIntent,
-        step: &Step,
-    ) -> Refused<Taken> {
-        let overs = step.patch.values().filter_map(|edit| match edit {
-            FieldEdit::Text(text) => Some(&text.over),
-            _ => None,
-        });
-        let accepted: Vec<OpId> = overs
-            .flatten()
-            .map(|over| over.op_id)
-            .filter(|op| matches!(self.fate(*op), Some(Fate::Accepted(_))))
-            .collect();
-        let around = Circumstances {
-            signature: Signature {
-                actor: Actor::Device(operation.device_id),
-                user: Some(operation.user_id),
-                at: operation.clock.wall_ms.min(pusher.now),
-            },
-            now: pusher.now,
-            accepted: &accepted,
-        };
-        let known = records::find(&intent.collection).and_then(|collection| {
-            self.records.documents.get(&(collection.name, intent.record_id))
-        });
-        let mut intent = intent.clone();
-        if let Some(kept) = known.filter(|_| self.records.forgets_what_was_seen) {
-            intent.heads = kept.document.heads();
-        }
-        let taken = match known {
-            Some(kept) => kept.take(&intent, step, &around),
-            None => take(None, &intent, step, &around),
-        };
-        taken.map_err(|refused| Box::new(Outcome::Rejected(*refused)))
-    }
-
-    /// What the step refers to is there; a garage must be live.
-    fn check_references(
-        &self,
-        collection: &Collection,
-        step: &Step,
-        fields: &Map<String, Value>,
-    ) -> Refused<()> {
-        let named = references(collection, fields);
-        let named = named.into_iter().filter(|(field, ..)| step.patch.contains_key(*field));
-        let reassigned = step.reassign_to.map(|id| ("reassign_to", "garages", id));
-        for (field, target, id) in named.chain(reassigned) {
-            let row = self.records.row((target, id));
-            if row.is_none_or(|row| target == "garages" && row.deleted_at.is_some()) {
-                return refuse(code::UNKNOWN_REFERENCE, Some(field));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_claims(&self, collection: &Collection, key: Key, document: &Document) -> Refused<()> {
-        if document.deleted_at().is_some() {
-            return Ok(());
-        }
-        match self.records.taken_by(collection, key, &document.fields()) {
-            Some((claim, by)) => Err(Box::new(Outcome::Rejected(claim_taken(&claim, by)))),
-            None => Ok(()),
-        }
-    }
-
     /// The vehicles of a deleted garage go to another, or to none.
-    fn empty_garage(&mut self, garage: Uuid, to: Option<Uuid>, now: Millis, dice: &mut Dice) {
+    pub(super) fn empty_garage(
+        &mut self,
+        garage: Uuid,
+        to: Option<Uuid>,
+        now: Millis,
+        dice: &mut Dice,
+    ) {
         let from = Value::String(garage.to_string());
         let lives_there = |row: &Row| row.fields.get("garage_id") == Some(&from);
         let moved: Vec<Key> = self
@@ -357,39 +271,6 @@ impl Tenant {
             }
         }
     }
-
-    /// The creations that an operation needs are accepted.
-    pub(super) fn needed(&self, operation: &Operation) -> Refused<()> {
-        for need in &operation.needs {
-            let mut id = *need;
-            loop {
-                match self.fate(id) {
-                    None | Some(Fate::Waiting | Fate::Refused) => {
-                        return Err(Box::new(Outcome::Waiting { parent: id.into() }));
-                    }
-                    Some(Fate::Closed(by)) => id = *by,
-                    Some(Fate::Accepted(_)) if self.records.nothings.contains(&id) => {
-                        return refuse(code::PARENT_REJECTED, None);
-                    }
-                    Some(Fate::Accepted(_)) => break,
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// What became of an operation.
-    #[must_use]
-    pub fn fate(&self, op: OpId) -> Option<&Fate> {
-        self.operations.get(&op).map(|known| &known.fate)
-    }
-}
-
-/// What belongs to one person is changed by that person and by managers.
-fn theirs_to_change(pusher: &Pusher, key: Key, document: &Document) -> Refused<()> {
-    let user = pusher.identity.user_id;
-    may_touch(document.collection(), key.1, &document.fields(), user, pusher.role)
-        .map_err(|refused| Box::new(Outcome::Rejected(*refused)))
 }
 
 fn entry(key: Key, op_id: Option<OpId>, changes: Vec<Vec<u8>>, whole: bool) -> ChangeKind {
