@@ -120,7 +120,7 @@ pub(crate) enum Flow {
         #[arg(value_name = "TYPE")]
         kind: String,
         #[command(flatten)]
-        facts: Facts,
+        facts: Box<Facts>,
     },
 }
 
