@@ -13,12 +13,10 @@ impl Vehicle {
     /// As serde reports it, where a field does not have its form.
     pub fn from_fields(
         id: uuid::Uuid,
-        mut fields: Map<String, Value>,
+        fields: Map<String, Value>,
         deleted_at: Option<Millis>,
     ) -> Result<Self, serde_json::Error> {
-        fields.insert("id".into(), Value::String(id.to_string()));
-        fields.insert("deleted_at".into(), deleted_at.map_or(Value::Null, Value::from));
-        serde_json::from_value(Value::Object(fields))
+        of_fields(id, fields, deleted_at)
     }
 }
 
@@ -29,13 +27,21 @@ impl Garage {
     /// As serde reports it, where a field does not have its form.
     pub fn from_fields(
         id: uuid::Uuid,
-        mut fields: Map<String, Value>,
+        fields: Map<String, Value>,
         deleted_at: Option<Millis>,
     ) -> Result<Self, serde_json::Error> {
-        fields.insert("id".into(), Value::String(id.to_string()));
-        fields.insert("deleted_at".into(), deleted_at.map_or(Value::Null, Value::from));
-        serde_json::from_value(Value::Object(fields))
+        of_fields(id, fields, deleted_at)
     }
+}
+
+fn of_fields<T: serde::de::DeserializeOwned>(
+    id: uuid::Uuid,
+    mut fields: Map<String, Value>,
+    deleted_at: Option<Millis>,
+) -> Result<T, serde_json::Error> {
+    fields.insert("id".into(), Value::String(id.to_string()));
+    fields.insert("deleted_at".into(), deleted_at.map_or(Value::Null, Value::from));
+    serde_json::from_value(Value::Object(fields))
 }
 
 /// A vehicle.

@@ -68,7 +68,8 @@ impl Server {
     pub(crate) fn answer(&mut self, request: &Request, now: Millis) -> Reply {
         match request.path.as_str() {
             "/v1/sync/push" => self.push(request, now),
-            path => self.pull(path, now),
+            path if path.starts_with("/v1/sync/pull") => self.pull(path, now),
+            _ => problem(404, "not_found"),
         }
     }
 

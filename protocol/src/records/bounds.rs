@@ -50,9 +50,15 @@ fn rows(mut body: Bytes<'_>, kind: Chunk) -> Option<()> {
                 body.unsigned()?; // sequence, first operation, time
             }
             body.prefixed()?; // its message
-            body.list(|body| body.prefixed().map(drop))?; // other actors
+            let mut actors = 1; // its own, and others
+            body.list(|body| {
+                actors += 1;
+                body.prefixed().map(drop)
+            })?;
             let columns = body.columns()?;
-            columns.into_iter().try_for_each(|column| column.check(&mut body, false))
+            let mut columns = columns.into_iter();
+            columns.try_for_each(|column| column.check(&mut body, false, Some(actors)))?;
+            body.0.is_empty().then_some(())
         }
         Chunk::Document => {
             body.list(|body| body.prefixed().map(drop))?; // actors
@@ -60,7 +66,7 @@ fn rows(mut body: Bytes<'_>, kind: Chunk) -> Option<()> {
             let changes = body.columns()?;
             let operations = body.columns()?;
             let mut columns = changes.into_iter().chain(operations);
-            columns.try_for_each(|column| column.check(&mut body, true))
+            columns.try_for_each(|column| column.check(&mut body, true, None))
         }
     }
 }
@@ -72,10 +78,16 @@ struct Column {
 }
 
 impl Column {
-    fn check(&self, body: &mut Bytes<'_>, may_be_deflated: bool) -> Option<()> {
+    /// Actors are numbers below how many there are, where that is known.
+    fn check(
+        &self,
+        body: &mut Bytes<'_>,
+        may_be_deflated: bool,
+        actors: Option<u64>,
+    ) -> Option<()> {
         let bytes = body.take(self.length)?;
         if self.spec & 8 == 0 {
-            return self.runs(Bytes(bytes));
+            return self.runs(Bytes(bytes), actors);
         }
         if !may_be_deflated {
             return None;
@@ -84,12 +96,13 @@ impl Column {
         let mut inflate = flate2::bufread::DeflateDecoder::new(bytes).take(COLUMN_BYTES_MAX + 1);
         inflate.read_to_end(&mut inflated).ok()?;
         (inflated.len() as u64 <= COLUMN_BYTES_MAX).then_some(())?;
-        self.runs(Bytes(&inflated))
+        self.runs(Bytes(&inflated), actors)
     }
 
     /// Counts the runs of a column.
-    fn runs(&self, mut column: Bytes<'_>) -> Option<()> {
+    fn runs(&self, mut column: Bytes<'_>, actors: Option<u64>) -> Option<()> {
         const GROUP: u64 = 0;
+        const ACTORS: u64 = 1;
         const FLAGS: u64 = 4;
         const TEXTS: u64 = 5;
         const RAW: u64 = 7;
@@ -113,6 +126,10 @@ impl Column {
                         let repeated = if values == 1 { count } else { 1 };
                         let more = each.checked_mul(repeated)?;
                         grouped = grouped.checked_add(more).filter(|all| *all <= ROWS_MAX)?;
+                    }
+                    ACTORS => {
+                        let actor = column.unsigned()?;
+                        actors.is_none_or(|actors| actor < actors).then_some(())?;
                     }
                     _ => drop(column.unsigned()?),
                 }

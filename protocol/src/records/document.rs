@@ -4,17 +4,24 @@
 //! makes the same ones, by changes that depend on nothing but the record's id and the field's
 //! name, so that two people who both write into an empty text write into one text.
 
-use automerge::transaction::{CommitOptions, Transactable, Transaction};
+mod put;
+mod scalar;
+
+use automerge::transaction::{CommitOptions, Transactable};
 use automerge::{
-    ActorId, Automerge, AutomergeError, Change, ChangeHash, ObjId, ObjType, PatchLog, ROOT,
-    ReadDoc, ScalarValue, TextEncoding, Value as Stored,
+    ActorId, Automerge, Change, ChangeHash, ObjId, ObjType, ROOT, ReadDoc, TextEncoding,
+    Value as Stored,
 };
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::bounds;
 use super::schema::{Collection, Form};
+use super::sound::{Sound, Unsound};
 use crate::{DeviceId, Hash, Millis, UserId, limits};
+
+pub(super) use put::{CannotPut, Put};
+pub(super) use scalar::read_scalar;
 
 /// The key under which a document says when its record was deleted.
 pub const DELETED_AT: &str = "deleted_at";
@@ -82,44 +89,6 @@ impl Actor {
             _ => None,
         }
     }
-}
-
-/// A change of a field, ready to be made: its value has the field's form.
-pub(super) enum Put {
-    /// The value, or null.
-    Value(&'static str, Form, Value),
-    /// Splices in the text at the heads of the change.
-    Text(&'static str, Vec<super::Splice>),
-    /// Keys of an object.
-    Keys(&'static str, Map<String, Value>),
-    /// The mark of deletion, or none.
-    DeletedAt(Option<Millis>),
-}
-
-impl Put {
-    /// Whether a text loses so much that it is quicker to make a document of what was seen and
-    /// change that: Automerge looks for each character from the beginning when it changes a
-    /// document at heads that are not its last.
-    fn takes_out_much(&self) -> bool {
-        const MUCH: usize = 64;
-        match self {
-            Self::Text(_, splices) => {
-                splices.iter().map(|splice| splice.delete).sum::<usize>() > MUCH
-            }
-            _ => false,
-        }
-    }
-}
-
-/// Why a change could not be made.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum CannotPut {
-    #[error("{0} changes in a place that its text does not have")]
-    OutOfRange(&'static str),
-    #[error(transparent)]
-    Automerge(#[from] AutomergeError),
-    #[error("the document does not fit this transaction")]
-    Mismatch,
 }
 
 impl Document {
@@ -281,12 +250,17 @@ impl Document {
         for bytes in changes {
             read.push(read_change(bytes.as_ref())?);
         }
-        let hashes: Vec<ChangeHash> = read.iter().map(Change::hash).collect();
+        let mut sound = Sound::of(&self.automerge, &read);
+        for change in &read {
+            sound.take(change).map_err(|unsound| match unsound {
+                Unsound::Incomplete => BadDocument::Incomplete,
+                Unsound::Contradiction => {
+                    BadDocument::Unreadable("a change contradicts the document".into())
+                }
+            })?;
+        }
         let mut grown = self.automerge.clone();
         grown.apply_changes(read).map_err(|error| BadDocument::Unreadable(error.to_string()))?;
-        if hashes.iter().any(|hash| grown.get_change_meta_by_hash(hash).is_none()) {
-            return Err(BadDocument::Incomplete);
-        }
         let grown = Self { collection: self.collection, automerge: grown };
         grown.is_of(id).then_some(grown).ok_or(BadDocument::Foreign)
     }
@@ -380,58 +354,6 @@ impl Document {
         }
     }
 
-    /// Makes a change at what a person has seen, and at whatever the same actor did before: a
-    /// person has seen their own doing. Returns the bytes of new changes; none if nothing changed.
-    pub(super) fn put(
-        &mut self,
-        id: Uuid,
-        seen: &[Hash],
-        signature: &Signature,
-        puts: Vec<Put>,
-    ) -> Result<(), CannotPut> {
-        self.give_birth(id);
-        let mut at = self.known(seen);
-        let all_known = at.len() == seen.len();
-        self.automerge.set_actor(signature.actor.id());
-        let own = self.automerge.get_last_local_change().map(|change| change.hash());
-        at.extend(own.into_iter().chain(self.births()));
-        at.sort_unstable();
-        at.dedup();
-        let puts: Vec<Put> = match all_known {
-            true => puts,
-            false => {
-                let tx = self.automerge.transaction_at(PatchLog::inactive(), &at);
-                let tx = tx.map_err(|_| CannotPut::Mismatch)?;
-                puts.into_iter().map(|put| placed(&tx, put)).collect()
-            }
-        };
-        if self.automerge.get_heads().iter().all(|head| at.contains(head)) {
-            return commit(self.automerge.transaction(), puts, signature);
-        }
-        let (long, short): (Vec<Put>, Vec<Put>) = puts.into_iter().partition(Put::takes_out_much);
-        if !long.is_empty() {
-            let mut seen = self.automerge.fork_at(&at)?;
-            seen.set_actor(signature.actor.id());
-            commit(seen.transaction(), long, signature)?;
-            let change = seen.get_last_local_change();
-            at.extend(change.iter().map(Change::hash));
-            self.automerge.apply_changes(change)?;
-        }
-        if short.is_empty() {
-            return Ok(());
-        }
-        let tx = self.automerge.transaction_at(PatchLog::inactive(), &at);
-        commit(tx.map_err(|_| CannotPut::Mismatch)?, short, signature)
-    }
-
-    /// Adds a change that says nothing but who made it.
-    pub(super) fn sign(&mut self, signature: &Signature) {
-        self.automerge.set_actor(signature.actor.id());
-        let mut options = CommitOptions::default().with_time(signature.at);
-        options.message = signature.user.map(|user| user.to_string());
-        self.automerge.empty_commit(options);
-    }
-
     /// The newest change of an actor.
     pub(super) fn last_by(&self, actor: Actor) -> Option<ChangeHash> {
         let id = actor.id();
@@ -456,8 +378,8 @@ impl Document {
 }
 
 /// The last wall against hostile bytes: whatever Automerge trips over is the bytes' fault, and
-/// what it had begun with them is thrown away. (In a browser a panic ends the program; there the
-/// bounds and the digest of the page stand alone.)
+/// what it had begun with them is thrown away. In a browser a panic ends the program; changes,
+/// which come from the network, are therefore looked at before ([`super::sound`]).
 fn guarded<T>(read: impl FnOnce() -> Result<T, BadDocument>) -> Result<T, BadDocument> {
     let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(read));
     read.unwrap_or_else(|_| Err(BadDocument::Unreadable("reading it failed".into())))
@@ -471,113 +393,4 @@ fn read_change(bytes: &[u8]) -> Result<Change, BadDocument> {
         return Err(BadDocument::Unreadable("not a plain change".into()));
     }
     Change::try_from(bytes).map_err(|error| BadDocument::Unreadable(error.to_string()))
-}
-
-/// Makes a change of these, or none.
-fn commit(mut tx: Transaction<'_>, puts: Vec<Put>, signature: &Signature) -> Result<(), CannotPut> {
-    for put in puts {
-        if let Err(error) = put_one(&mut tx, put) {
-            tx.rollback();
-            return Err(error);
-        }
-    }
-    let mut options = CommitOptions::default().with_time(signature.at);
-    options.message = signature.user.map(|user| user.to_string());
-    tx.commit_with(options);
-    Ok(())
-}
-
-fn put_one(tx: &mut Transaction<'_>, put: Put) -> Result<(), CannotPut> {
-    match put {
-        Put::Value(name, form, value) => choose(tx, &ROOT, name, scalar(form, value))?,
-        Put::DeletedAt(at) => {
-            let at = at.map_or(ScalarValue::Null, ScalarValue::Int);
-            choose(tx, &ROOT, DELETED_AT, at)?;
-        }
-        Put::Keys(name, keys) => {
-            let (_, object) = tx.get(ROOT, name)?.ok_or(CannotPut::OutOfRange(name))?;
-            for (key, value) in keys {
-                if key.is_empty() {
-                    return Err(CannotPut::OutOfRange(name));
-                }
-                choose(tx, &object, &key, scalar(Form::Json(0), value))?;
-            }
-        }
-        Put::Text(name, splices) => {
-            let (_, object) = tx.get(ROOT, name)?.ok_or(CannotPut::OutOfRange(name))?;
-            let length = tx.length(&object);
-            let mut before = length;
-            for splice in splices.iter().rev() {
-                // Backwards, so that places stay what they were in the text before any of it.
-                let end = splice.at.checked_add(splice.delete);
-                if end.is_none_or(|end| end > before) {
-                    return Err(CannotPut::OutOfRange(name));
-                }
-                before = splice.at;
-                let delete =
-                    isize::try_from(splice.delete).map_err(|_| CannotPut::OutOfRange(name))?;
-                tx.splice_text(&object, splice.at, delete, &splice.insert)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// A change of a text that this document does not have as it was seen: places say nothing then.
-/// What was put in is kept, as near as it fits, and nothing is taken out.
-fn placed(tx: &Transaction<'_>, put: Put) -> Put {
-    let Put::Text(name, splices) = put else {
-        return put;
-    };
-    let length = match tx.get(ROOT, name) {
-        Ok(Some((_, object))) => tx.length(&object),
-        _ => 0,
-    };
-    let near = splices.into_iter().map(|splice| super::Splice {
-        at: splice.at.min(length),
-        delete: 0,
-        insert: splice.insert,
-    });
-    Put::Text(name, near.collect())
-}
-
-/// Puts a value, also where it is the one that is shown. Automerge would then change nothing, or
-/// only take competing ones away, and what a person chose would be lost beside a value that
-/// someone else sets meanwhile.
-fn choose(
-    tx: &mut Transaction<'_>,
-    object: &ObjId,
-    key: &str,
-    value: ScalarValue,
-) -> Result<(), AutomergeError> {
-    if matches!(tx.get(object, key)?, Some((Stored::Scalar(shown), _)) if *shown == value) {
-        tx.delete(object, key)?;
-    }
-    tx.put(object, key, value)
-}
-
-fn scalar(form: Form, value: Value) -> ScalarValue {
-    match (form, value) {
-        (_, Value::Null) => ScalarValue::Null,
-        (Form::Json(_) | Form::Map(_), value) => ScalarValue::Str(value.to_string().into()),
-        (Form::Number(..), Value::Number(number)) => {
-            number.as_f64().map_or(ScalarValue::Null, ScalarValue::F64)
-        }
-        (_, Value::Number(number)) => number.as_i64().map_or(ScalarValue::Null, ScalarValue::Int),
-        (_, Value::Bool(flag)) => ScalarValue::Boolean(flag),
-        (_, Value::String(text)) => ScalarValue::Str(text.into()),
-        (_, other) => ScalarValue::Str(other.to_string().into()),
-    }
-}
-
-pub(super) fn read_scalar(form: Form, value: &ScalarValue) -> Option<Value> {
-    match (form, value) {
-        (Form::Json(_) | Form::Map(_), ScalarValue::Str(text)) => serde_json::from_str(text).ok(),
-        (_, ScalarValue::Str(text)) => Some(Value::String(text.to_string())),
-        (_, ScalarValue::Int(number)) => Some(Value::from(*number)),
-        (_, ScalarValue::Uint(number)) => Some(Value::from(*number)),
-        (_, ScalarValue::F64(number)) => serde_json::Number::from_f64(*number).map(Value::Number),
-        (_, ScalarValue::Boolean(flag)) => Some(Value::Bool(*flag)),
-        _ => None,
-    }
 }

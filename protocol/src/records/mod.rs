@@ -13,6 +13,7 @@
 //! listed by [`Document::conflicts`]; long texts merge character by character.
 
 mod bounds;
+mod claims;
 mod compact;
 mod document;
 mod form;
@@ -21,15 +22,14 @@ mod intent;
 mod merge;
 mod moved;
 pub mod schema;
+mod sound;
 pub mod text;
 
+pub use claims::{Claim, claim_taken, claims, references};
 pub use compact::{compacted, take_over_chain, take_over_compacted};
 pub use document::{Actor, BadDocument, DELETED_AT, Document, Signature};
 pub use form::{check, check_value, normalised};
 pub use history::{By, Competing, Conflict, Revision};
 pub use intent::{Action, FieldEdit, Instead, Over, Patch, RecordIntent, Splice, Step, TextEdit};
-pub use merge::{
-    Circumstances, Claim, Taken, absorb, claim_taken, claims, difference, may, may_touch,
-    references, take, take_in,
-};
+pub use merge::{Circumstances, Taken, absorb, difference, may, may_touch, take, take_in};
 pub use schema::{Collection, Field, Form, Key, Unique, find};
