@@ -303,6 +303,11 @@ fn a_host_gives_its_own_preview_or_asks_for_it_later() {
     let all = field.device.photos(event).unwrap();
     let one = all.iter().find(|one| one.photo == photo).unwrap();
     assert_eq!(one.preview.upload, Some(UploadState::Queued));
+    let (on, meta) = (PhotoTarget::Event(event), PhotoMeta::default());
+    let heic = &file("thumbnail_inside.heic")[..];
+    let added = field.device.add_photo(on, heic, meta, HostPreview::Later, now).unwrap();
+    let made = field.device.make_preview(added.facts.sha256, HostPreview::None, now).unwrap();
+    assert!(matches!(made, Some(Ok(_))), "{made:?}");
     assert_eq!(
         field.add(PhotoTarget::Event(event), "no_end.jpg").unwrap().notes,
         [PhotoNote::Truncated]

@@ -11,9 +11,9 @@ use rusqlite::{CachedStatement, Connection, params};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::family;
 use super::records::{self, RecordRef};
 use super::statements::{self, StatementKind};
+use super::{derived, family};
 use crate::error::StoreError;
 use crate::ids::{blob, blob_opt};
 
@@ -207,7 +207,7 @@ pub fn put_event(
     insert_event(conn, &record, data, standing, generation, corrects, root)?;
     family::moved(conn, id, &before, root)?;
     if statements::any(conn, id)? {
-        statements::settle(conn, root.unwrap_or(id))?;
+        derived::settle(conn, root.unwrap_or(id))?;
     }
     Ok(record.event.vehicle_id)
 }
@@ -226,7 +226,7 @@ fn insert_event(
     let clock_ahead = record.flags.contains(&Flag::ClockAhead);
     let at = if clock_ahead { record.received_at } else { event.occurred_at };
     let starts_segment = event.payload.odometer_replaced == Some(serde_json::Value::Bool(true));
-    let place = statements::measured(&statements::Sources {
+    let place = derived::measured(&derived::Sources {
         fix: event.fix.map(RawValue::get),
         photo_fix: event.photo_fix.map(RawValue::get),
         position: event.position.map(RawValue::get),
@@ -251,7 +251,7 @@ fn insert_event(
         place.as_ref().map(|place| place.latitude),
         place.as_ref().map(|place| place.longitude),
         place.as_ref().and_then(|place| place.accuracy_m),
-        place.as_ref().map(|place| statements::from_name(place.from)),
+        place.as_ref().map(|place| derived::from_name(place.from)),
         data,
     ])?;
     Ok(())

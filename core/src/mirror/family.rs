@@ -14,8 +14,8 @@ use serde::Serialize;
 
 use crate::error::StoreError;
 use crate::ids::{blob, read_id, read_id_opt};
+use crate::mirror::derived;
 use crate::mirror::query::{self, TimelineEntry};
-use crate::mirror::statements;
 
 /// The first event of the chain that `event` belongs to; itself when nothing is known of it.
 pub(crate) fn root_of(conn: &Connection, event: EventId) -> Result<EventId, StoreError> {
@@ -202,7 +202,7 @@ fn refresh(conn: &Connection, root: EventId) -> Result<(), StoreError> {
         let counts = counts == Some(member.event_id) && member.act.states_a_fact();
         statement.execute(params![blob(&member.event_id.0), !(rejected || counts)])?;
     }
-    statements::settle(conn, root)
+    derived::settle(conn, root)
 }
 
 fn members(conn: &Connection, root: EventId) -> Result<Vec<Row>, StoreError> {

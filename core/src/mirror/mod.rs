@@ -4,6 +4,7 @@
 //! Everything here works on a plain [`Connection`] in which the mirror's tables are visible.
 
 mod apply;
+mod derived;
 pub(crate) mod documents;
 mod family;
 pub(crate) mod layout;

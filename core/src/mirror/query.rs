@@ -8,8 +8,8 @@ use motomind_protocol::{
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
+use super::derived::read_place;
 use super::records::{RecordMarks, read_marks};
-use super::statements::read_place;
 use crate::error::StoreError;
 use crate::ids::{blob, blob_opt, read_id};
 

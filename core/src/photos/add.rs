@@ -11,7 +11,7 @@ use std::io::Read;
 use motomind_protocol::flow::Happening;
 use motomind_protocol::photo::{CaptureFacts, PhotoFacts, PhotoFlags, PreviewAbsence};
 use motomind_protocol::{
-    Attachment, EventId, Hash, Millis, OpId, PhotoMime, VehicleId, Violation, code, limits, photo,
+    Attachment, EventId, Hash, OpId, PhotoMime, VehicleId, Violation, code, limits, photo,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -19,11 +19,11 @@ use uuid::Uuid;
 use super::album::{self, Kept};
 use super::blobs::{self, Writing};
 use super::session;
+use super::small::{HostPreview, keep_preview, small, supply_missed, told};
 use crate::device::Device;
 use crate::error::{CaptureError, StoreError};
 use crate::fact::Clock;
-use crate::photo::preview::{self, Preview};
-use crate::photo::{EXIF_BYTES_MAX, PhotoError, PhotoNote, PhotoReader};
+use crate::photo::{PhotoError, PhotoNote, PhotoReader};
 
 /// What storing a photo takes beside its bytes, at most: the log, a preview, indexes.
 const ROOM_BESIDE_BYTES: u64 = 12 * 1024 * 1024;
@@ -68,18 +68,6 @@ pub struct PhotoMeta {
 pub struct Room {
     /// Free for this app: of the disk, or of the browser's quota. Bytes.
     pub free_bytes: u64,
-}
-
-/// A small picture of the photo.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum HostPreview {
-    /// The host has none: one is made here, where this build can.
-    #[default]
-    None,
-    /// The host's own, JPEG, PNG or WebP. Only the picture is taken from it.
-    Bytes(Vec<u8>),
-    /// Not now: [`Device::make_preview`] makes it later, away from the shutter.
-    Later,
 }
 
 /// A photo that is being written.
@@ -233,33 +221,6 @@ impl Device {
         }
     }
 
-    /// Makes the preview of a photo that has none yet, and queues it where an event has the photo.
-    ///
-    /// # Errors
-    /// [`CaptureError::UnknownPhoto`] where its original is not here.
-    pub fn make_preview(
-        &mut self,
-        photo: Hash,
-        preview: HostPreview,
-        now: Millis,
-    ) -> Result<Option<Result<Hash, PreviewAbsence>>, CaptureError> {
-        let kept = album::find(&self.conn, &photo)?.ok_or(CaptureError::UnknownPhoto)?;
-        if let Some(sha256) = kept.preview {
-            return Ok(Some(Ok(sha256)));
-        }
-        let blob = blobs::find(&self.conn, &photo)?.ok_or(CaptureError::UnknownPhoto)?;
-        let original = blobs::Reader::new(&self.conn, blob);
-        let made = small(original, &kept.facts, None, &preview);
-        let tx = self.conn.unchecked_transaction()?;
-        let kept = keep_preview(&tx, kept.facts, made, now)?;
-        album::keep(&tx, &kept, now)?;
-        if super::uploads::any(&tx, &photo)? {
-            super::uploads::queue(&tx, &photo, now)?;
-        }
-        tx.commit()?;
-        Ok(told(&kept))
-    }
-
     fn target(&mut self, target: PhotoTarget, clock: Clock) -> Result<Target, CaptureError> {
         match target {
             PhotoTarget::Session { id, step } => {
@@ -288,13 +249,8 @@ impl Device {
             )]));
         }
         blobs::without_waiting(&self.conn, |tx| half.writing.end(tx))?;
-        if let Some(missed) = half.reader.missed() {
-            let most = usize::try_from(missed.end.saturating_sub(missed.start)).unwrap_or(0);
-            // Of which kind it is matters for nothing here.
-            let blob = half.writing.blob(PhotoMime::Heif);
-            let bytes = blobs::read(&self.conn, &blob, missed.start, most.min(EXIF_BYTES_MAX))?;
-            half.reader.supply(&bytes);
-        }
+        // Of which kind it is matters for nothing here.
+        supply_missed(&self.conn, &half.writing.blob(PhotoMime::Heif), &mut half.reader)?;
         let mut reading = half.reader.finish()?;
         reading.facts.capture = half.meta.capture.clone();
         let facts = reading.facts;
@@ -375,42 +331,4 @@ fn check(meta: &PhotoMeta) -> Result<(), CaptureError> {
     let mut violations = photo::validate(&facts).err().unwrap_or_default();
     violations.extend(said.validate().err().unwrap_or_default());
     if violations.is_empty() { Ok(()) } else { Err(CaptureError::Invalid(violations)) }
-}
-
-/// A small picture, the host's or ours; `None` where it is to be made later.
-fn small(
-    original: blobs::Reader<'_>,
-    facts: &PhotoFacts,
-    thumbnail: Option<&[u8]>,
-    given: &HostPreview,
-) -> Option<Result<Preview, PreviewAbsence>> {
-    match given {
-        HostPreview::Later => None,
-        HostPreview::Bytes(bytes) => match preview::from_host(bytes) {
-            Ok(preview) => Some(Ok(preview)),
-            // The host's own cannot be used: perhaps ours can be made.
-            Err(why) => Some(preview::preview(original, facts, thumbnail).map_err(|_| why)),
-        },
-        HostPreview::None => Some(preview::preview(original, facts, thumbnail)),
-    }
-}
-
-/// Stores a preview that was made, within the caller's transaction.
-fn keep_preview(
-    conn: &rusqlite::Connection,
-    facts: PhotoFacts,
-    made: Option<Result<Preview, PreviewAbsence>>,
-    now: Millis,
-) -> Result<Kept, StoreError> {
-    let (preview, preview_absent) = match made {
-        Some(Ok(preview)) => (Some(blobs::store(conn, &preview.bytes, preview.mime, now)?), None),
-        Some(Err(why)) => (None, Some(why)),
-        None => (None, None),
-    };
-    Ok(Kept { facts, preview, preview_absent })
-}
-
-fn told(kept: &Kept) -> Option<Result<Hash, PreviewAbsence>> {
-    let absent = || kept.preview_absent.clone().map(Err);
-    kept.preview.map(Ok).or_else(absent)
 }

@@ -10,11 +10,13 @@ mod attach;
 pub(crate) mod blobs;
 mod complete;
 mod session;
+mod small;
 pub(crate) mod uploads;
 mod view;
 
 pub(crate) use add::HalfWritten;
-pub use add::{AddedPhoto, HostPreview, PhotoHandle, PhotoMeta, PhotoTarget, Room};
+pub use add::{AddedPhoto, PhotoHandle, PhotoMeta, PhotoTarget, Room};
 pub use attach::PhotoEdit;
 pub use complete::NewPhoto;
+pub use small::HostPreview;
 pub use view::{FlagsShown, PhotoPiece, PhotoShown, Whereabouts};
