@@ -131,8 +131,8 @@ fn compare(device: &mut Device, custody: &Custody, now: Millis) -> Result<(), St
     for mine in accepted(&device.conn)? {
         let life = lives.get(&mine.incarnation);
         let is_cut = life.is_some_and(|life| life.held.len() >= limits::CUSTODY_RUNS_MAX);
-        let told = |life: &&motomind_protocol::wire::LifeInCustody| life.held.last().copied();
-        let beyond = is_cut && life.and_then(|l| told(&l)).is_none_or(|(_, to)| mine.place > to);
+        let told_to = life.and_then(|life| life.held.last()).map_or(0, |(_, to)| *to);
+        let beyond = is_cut && mine.place > told_to;
         let held = life.is_some_and(|life| {
             life.held.iter().any(|(from, to)| (*from..=*to).contains(&mine.place))
         });
