@@ -23,8 +23,10 @@ pub(super) fn moved(
     around: &Circumstances<'_>,
 ) -> Option<Vec<Splice>> {
     let own = document.last_by(around.signature.actor);
-    let own = own.filter(|_| heads.iter().all(|head| document.knows(head)));
-    let at_heads = own.map(|_| text_at(document, name, heads));
+    // A document that has begun again may have what this device did under another one's name.
+    let accepted = edit.over.iter().any(|over| around.accepted.contains(&over.op_id));
+    let known = heads.iter().all(|head| document.knows(head));
+    let at_heads = (known && (own.is_some() || accepted)).then(|| text_at(document, name, heads));
     let mut traced = text::Traced::default();
     // What should be there, if each of `over` that was accepted is there and the others are not.
     let mut expected = at_heads.clone();
@@ -36,8 +38,9 @@ pub(super) fn moved(
         traced.follow(&over.splices, accepted)?;
     }
     let splices = traced.moved(&edit.splices)?;
-    let (Some(own), Some(at_heads)) = (own, at_heads) else { return Some(splices) };
-    let at_own: Vec<Hash> = heads.iter().copied().chain([Hash(own.0)]).collect();
+    let Some(at_heads) = at_heads else { return Some(splices) };
+    let own = own.map(|own| Hash(own.0));
+    let at_own: Vec<Hash> = heads.iter().copied().chain(own).collect();
     let there = text_at(document, name, &at_own);
     if expected.as_ref() == Some(&there) {
         return Some(splices);
