@@ -7,7 +7,7 @@
 
 use motomind_protocol::wire::{PhotoStored, Stated};
 use motomind_protocol::{
-    Attachment, EventId, Hash, LocationCorrection, OpId, OpState, VehicleId, photo,
+    Attachment, EventId, Hash, LocationCorrection, OpId, OpState, PhotoMime, VehicleId, photo,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
