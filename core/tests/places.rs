@@ -206,7 +206,7 @@ fn seen(field: &Field, event: EventId) -> (Option<(f64, f64)>, u64, Vec<String>)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 200, ..ProptestConfig::default() })]
     #[test]
     fn two_devices_come_to_the_same_in_any_order_of_learning(
         acts in prop::collection::vec(act(), 1..24)
