@@ -1,6 +1,7 @@
 //! Capturing: judged, sealed, and durable before it returns.
 
 use motomind_protocol::effective::Act;
+use motomind_protocol::wire::Rejection;
 use motomind_protocol::{
     Body, ClockEvidence, Event, EventId, Millis, OpId, OpState, Operation, Reading,
     SealedOperation, Surroundings, VehicleId, Warning, limits, odometer, probable_duplicate,
@@ -173,8 +174,11 @@ impl Device {
             };
             let operation = stored.operation()?;
             let corrects = operation.event().and_then(|event| event.corrects);
-            if let Some(event) = corrects.filter(|event| !chain.contains(&OpId::from(*event))) {
-                return Ok(Some(event));
+            // What turned out to be someone else's was named for an own one.
+            let anothers = stored.reason.as_ref().and_then(Rejection::superseded_of_another);
+            let named = corrects.map(OpId::from).filter(|op_id| Some(*op_id) != anothers);
+            if let Some(op_id) = named.filter(|op_id| !chain.contains(op_id)) {
+                return Ok(Some(op_id.into()));
             }
         }
         Ok(None)

@@ -185,14 +185,18 @@ pub(crate) fn stands_for(conn: &Connection, event: EventId) -> Result<EventId, S
     Ok(EventId(statement.query_row([blob(&event.0)], |row| read_id(row, 0))?))
 }
 
-/// The operation and, newest first, what it was itself to replace, as far as not known accepted.
+/// The operation and, newest first, what it was itself to replace, as far as not known accepted. An
+/// id of which the server has said that it is someone else's is left out.
 pub(crate) fn replaced_with(conn: &Connection, op_id: OpId) -> Result<Vec<OpId>, StoreError> {
-    let mut chain = vec![op_id];
-    let mut next = find(conn, op_id)?.and_then(|stored| stored.supersedes);
-    while let Some(op) = next {
+    let (mut chain, mut anothers) = (vec![op_id], Vec::new());
+    let mut at = find(conn, op_id)?;
+    while let Some(stored) = at {
+        anothers.extend(stored.reason.as_ref().and_then(Rejection::superseded_of_another));
+        let Some(op) = stored.supersedes else { break };
         chain.push(op);
-        next = find(conn, op)?.filter(|stored| stored.seq.is_none()).and_then(|s| s.supersedes);
+        at = find(conn, op)?.filter(|stored| stored.seq.is_none());
     }
+    chain.retain(|op| !anothers.contains(op));
     Ok(chain)
 }
 

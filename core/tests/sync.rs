@@ -92,6 +92,44 @@ fn discarding_what_has_a_foreign_id_says_nothing_of_that_id() {
     assert!(entries.is_empty(), "{entries:?}");
 }
 
+/// An id that someone else's device had used, of which nobody had told this one when it amended.
+#[test]
+fn what_took_the_place_of_a_foreign_id_is_mended_without_it() {
+    let refused = |op| Outcome::Rejected(Rejection::supersedes_anothers(op));
+    let sealed = |request: &Request| {
+        let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+        let text = body["operations"][0]["text"].as_str().unwrap();
+        serde_json::from_str::<Operation>(text).unwrap()
+    };
+    for discards in [false, true] {
+        let dir = TempDir::new().unwrap();
+        let mut device = device(&dir);
+        let first = capture(&mut device, 100);
+        let lost = push(&mut device);
+        let second = match discards {
+            true => device.discard(first, "wrong truck", NOW),
+            false => device.amend(first, reading(101), NOW),
+        };
+        let second = second.unwrap().op_id;
+        device.on_failure(lost.id, FailureKind::Network, NOW);
+        device.on_poke(NOW);
+        let request = push(&mut device);
+        answer(&mut device, &request, vec![(second, refused(first))]);
+        let third = device.amend(second, reading(102), NOW).unwrap().op_id;
+        let request = push(&mut device);
+        let operation = sealed(&request);
+        assert_eq!((operation.op_id, &*operation.supersedes), (third, &[second][..]));
+        assert_eq!(operation.event().unwrap().corrects, None, "that one is someone else's");
+        let low = Rejection::new(code::ODOMETER_OUT_OF_ORDER, "too low").field("miles");
+        answer(&mut device, &request, vec![(third, Outcome::Rejected(low))]);
+        let fourth = device.amend(third, reading(103), NOW).unwrap().op_id;
+        let request = push(&mut device);
+        let operation = sealed(&request);
+        assert_eq!((operation.op_id, &*operation.supersedes), (fourth, &[third, second][..]));
+        assert_eq!(operation.event().unwrap().corrects, None);
+    }
+}
+
 /// The mended capture and the one that it replaces change places together, or not at all.
 #[test]
 fn amending_what_has_a_foreign_id_is_done_whole_or_not_at_all() {

@@ -179,7 +179,9 @@ pub enum SealError {
         bytes: usize,
     },
     /// It takes the place of too many operations, or waits for too many.
-    #[error("{field} names at most {max} operations; take back what was amended so often, and begin anew")]
+    #[error(
+        "{field} names at most {max} operations; take back what was amended so often, and begin anew"
+    )]
     TooMany {
         /// `supersedes` or `needs`.
         field: &'static str,
@@ -215,11 +217,14 @@ impl Operation {
     }
 
     /// Whether it states nothing, if nothing that it takes the place of was accepted.
-    fn takes_back(&self) -> bool {
+    #[must_use]
+    pub fn takes_back(&self) -> bool {
         match &self.body {
             Body::Event(event) => event.is_retraction(),
             Body::Record(intent) => intent.step.action == Action::Nothing,
-            _ => false,
+            Body::Photo(said) => said.removed,
+            Body::LocationCorrection(said) => said.withdrawn,
+            Body::Session(_) | Body::Other(_) => false,
         }
     }
 

@@ -103,13 +103,17 @@ pub struct Rejection {
     /// The contradicted reading, for `odometer_out_of_order`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub neighbour: Option<Neighbour>,
-    /// The record that has what this one claims, for codes such as `vin_taken`.
+    /// The record that has what this one claims, for codes such as `vin_taken`; with the field
+    /// `supersedes`, the operation that is someone else's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_by: Option<Uuid>,
     /// Everything that is wrong, where it is more than one thing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub violations: Vec<Violation>,
 }
+
+/// The field of an operation that names those whose place it takes.
+const SUPERSEDES: &str = "supersedes";
 
 impl Rejection {
     /// A refusal with a code and a sentence.
@@ -122,6 +126,24 @@ impl Rejection {
             taken_by: None,
             violations: Vec::new(),
         }
+    }
+
+    /// The refusal of what was to take the place of someone else's operation.
+    #[must_use]
+    pub fn supersedes_anothers(op_id: OpId) -> Self {
+        let message = "it takes the place of an operation of someone else";
+        Self {
+            taken_by: Some(op_id.0),
+            ..Self::new(crate::code::FORBIDDEN, message).field(SUPERSEDES)
+        }
+    }
+
+    /// The operation of someone else whose place the refused one was to take, if that is why.
+    #[must_use]
+    pub fn superseded_of_another(&self) -> Option<OpId> {
+        let is_why = self.code == crate::code::FORBIDDEN;
+        let is_why = is_why && self.field.as_deref() == Some(SUPERSEDES);
+        self.taken_by.filter(|_| is_why).map(OpId)
     }
 
     /// Blames a field.

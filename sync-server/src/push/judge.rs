@@ -70,7 +70,8 @@ pub(crate) fn stands_alone(operation: &Operation) -> bool {
         && operation.event().is_none_or(|event| event.corrects.is_none())
 }
 
-/// Rules 2 and 3: an operation that is known, and a journal that was forked.
+/// Rules 2 and 3: an operation that is known, a journal that was forked, and an operation that is
+/// to take the place of someone else's.
 pub(crate) fn known_before(
     received: &Received,
     known: &mut Known,
@@ -93,16 +94,27 @@ pub(crate) fn known_before(
             });
         }
     }
-    if operation.incarnation != bench.incarnation {
-        return None;
+    if operation.incarnation == bench.incarnation {
+        let taken = known.sequences.get(&operation.device_seq);
+        if taken.is_some_and(|hash| *hash != sealed.hash) {
+            known.forked_at.get_or_insert(operation.device_seq);
+        }
+        // What follows a fork in its journal forks with it, so that the order of capture holds.
+        if let Some(at) = known.forked_at {
+            return Some(Verdict::Said(Outcome::Forked { at }));
+        }
     }
-    let taken = known.sequences.get(&operation.device_seq);
-    if taken.is_some_and(|hash| *hash != sealed.hash) {
-        known.forked_at.get_or_insert(operation.device_seq);
-    }
-    // What follows a fork in its journal forks with it, so that the order of capture holds.
-    let at = known.forked_at?;
-    Some(Verdict::Said(Outcome::Forked { at }))
+    takes_anothers_place(operation, known)
+}
+
+/// The end of rule 3: whoever supersedes closes ids, and nobody closes another one's.
+fn takes_anothers_place(operation: &Operation, known: &Known) -> Option<Verdict> {
+    let is_anothers = |op_id: &&OpId| {
+        let known = known.operations.get(op_id).and_then(|one| one.user_id);
+        known.is_some_and(|user| user != operation.user_id)
+    };
+    let anothers = operation.supersedes.iter().find(is_anothers)?;
+    Some(Verdict::Rejected(Rejection::supersedes_anothers(*anothers)))
 }
 
 /// Rule 4: what an event must be whatever stands around it.
@@ -369,7 +381,11 @@ pub(crate) fn remember(received: &Received, verdict: &Verdict, known: &mut Known
     known
         .operations
         .entry(operation.op_id)
-        .or_insert(KnownOperation { hash: Some(sealed.hash), state })
+        .or_insert(KnownOperation {
+            hash: Some(sealed.hash),
+            state,
+            user_id: Some(operation.user_id),
+        })
         .state = state;
     if operation.incarnation == bench.incarnation {
         known.sequences.entry(operation.device_seq).or_insert(sealed.hash);

@@ -26,13 +26,27 @@ pub(crate) struct Known {
     pub(crate) family: Family,
 }
 
+impl Known {
+    /// Takes in that an operation of this user has closed ids.
+    pub(crate) fn close(&mut self, ids: &[OpId], by: OpId, user: UserId) {
+        let state = KnownState::Closed { by };
+        let closed = KnownOperation { hash: None, state, user_id: Some(user) };
+        for op_id in ids {
+            self.operations.entry(*op_id).or_insert(closed).state = state;
+        }
+    }
+}
+
 /// An operation that the server has heard of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KnownOperation {
     /// Absent for one that was closed before it arrived.
     pub(crate) hash: Option<Hash>,
     /// What became of it.
     pub(crate) state: KnownState,
+    /// Whose it is: who sent it, or who closed its id before it came. Absent for ids that were
+    /// closed before that was kept: those are closed to everybody.
+    pub(crate) user_id: Option<UserId>,
 }
 
 /// What became of an operation.

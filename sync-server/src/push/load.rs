@@ -6,7 +6,9 @@ use std::collections::HashSet;
 use deadpool_postgres::Transaction;
 use motomind_protocol::effective::{Act, Member};
 use motomind_protocol::odometer::Reading;
-use motomind_protocol::{DeviceId, EventId, Hash, Incarnation, OpId, TenantId, UserId, VehicleId};
+use motomind_protocol::{
+    DeviceId, EventId, Hash, Identity, Incarnation, OpId, TenantId, UserId, VehicleId,
+};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -103,17 +105,19 @@ pub(crate) async fn sequences(
     Ok(())
 }
 
-/// Reads the operations with these ids, and the events with the same ids.
+/// Reads the operations with these ids, and the events with the same ids. An id that another user
+/// closed before it came is closed to that one alone: it is none that is known.
 pub(crate) async fn operations(
     transaction: &Transaction<'_>,
-    tenant: TenantId,
+    caller: Identity,
     ids: &[Uuid],
     known: &mut Known,
 ) -> Result<(), Error> {
     let operations = transaction
         .prepare_cached(
-            "SELECT op_id, hash, outcome, seq, superseded_by FROM operations
-             WHERE tenant_id = $1 AND op_id = ANY($2)",
+            "SELECT op_id, hash, outcome, seq, superseded_by, user_id FROM operations
+             WHERE tenant_id = $1 AND op_id = ANY($2)
+               AND (outcome <> 'closed' OR hash IS NOT NULL OR coalesce(user_id, $3) = $3)",
         )
         .await?;
     let events = transaction
@@ -123,7 +127,8 @@ pub(crate) async fn operations(
              WHERE tenant_id = $1 AND event_id = ANY($2)",
         )
         .await?;
-    for row in transaction.query(&operations, &[&tenant.0, &ids]).await? {
+    let tenant = caller.tenant_id;
+    for row in transaction.query(&operations, &[&tenant.0, &ids, &caller.user_id.0]).await? {
         // What this batch has changed itself is newer than what is stored.
         let operation = read_operation(&row)?;
         known.operations.entry(OpId(row.get(0))).or_insert(operation);
@@ -143,7 +148,7 @@ pub(crate) async fn operations(
 /// Reads an operation that names others, and on along the chain of amendments.
 pub(crate) async fn chain(
     transaction: &Transaction<'_>,
-    tenant: TenantId,
+    caller: Identity,
     received: &Received,
     known: &mut Known,
 ) -> Result<(), Error> {
@@ -158,7 +163,7 @@ pub(crate) async fn chain(
         if wanted.is_empty() {
             break;
         }
-        operations(transaction, tenant, &wanted, known).await?;
+        operations(transaction, caller, &wanted, known).await?;
         wanted = wanted
             .iter()
             .filter_map(|id| match known.operations.get(&OpId(*id)).map(|op| op.state) {
@@ -273,7 +278,8 @@ fn read_operation(row: &Row) -> Result<KnownOperation, Error> {
         ("closed", Some(by)) => KnownState::Closed { by: OpId(by) },
         _ => return Err(Error::Internal(format!("an operation is {name}"))),
     };
-    Ok(KnownOperation { hash: read_hash(row, 1)?, state })
+    let user_id = row.get::<_, Option<Uuid>>(5).map(UserId);
+    Ok(KnownOperation { hash: read_hash(row, 1)?, state, user_id })
 }
 
 fn read_hash(row: &Row, column: usize) -> Result<Option<Hash>, Error> {

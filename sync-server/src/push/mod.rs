@@ -27,7 +27,7 @@ use motomind_protocol::{OpId, Operation, VehicleId, code};
 
 pub(crate) use judge::Bench;
 use judge::Verdict;
-use known::{Known, KnownOperation, KnownState};
+use known::Known;
 pub(crate) use read::Batch;
 use read::{Item, Received};
 use store::Writes;
@@ -260,9 +260,9 @@ impl<'a> Sitting<'a> {
             .filter_map(|place| Some((*place, batch.items[*place].received()?)))
             .collect();
         let ids: Vec<_> = run.iter().map(|(_, one)| one.operation.op_id.0).collect();
-        load::operations(transaction, tenant, &ids, &mut self.known).await?;
+        load::operations(transaction, bench.caller.identity(), &ids, &mut self.known).await?;
         let operations = run.iter().map(|(_, received)| &received.operation);
-        needs::load(transaction, tenant, operations, &mut self.known).await?;
+        needs::load(transaction, bench.caller.identity(), operations, &mut self.known).await?;
         let readings: Vec<_> = run
             .iter()
             .filter_map(|(place, received)| {
@@ -308,11 +308,11 @@ impl<'a> Sitting<'a> {
         place: usize,
         received: &'a Received,
     ) -> Result<(), Error> {
-        let (bench, tenant) = (self.bench, self.bench.caller.tenant_id);
+        let (bench, caller) = (self.bench, self.bench.caller.identity());
         self.known.timelines.clear();
-        load::chain(transaction, tenant, received, &mut self.known).await?;
+        load::chain(transaction, caller, received, &mut self.known).await?;
         let operation = std::iter::once(&received.operation);
-        needs::load(transaction, tenant, operation, &mut self.known).await?;
+        needs::load(transaction, caller, operation, &mut self.known).await?;
         let mut writes = Writes::default();
         let verdict = self.judge_against_target(transaction, place, received, &mut writes).await?;
         if let Verdict::Accepted { corrects, .. } = &verdict {
@@ -321,12 +321,7 @@ impl<'a> Sitting<'a> {
         writes.by = Some(received.operation.op_id);
         writes.store(transaction, bench).await?;
         self.closed[place] = writes.logged.first().copied();
-        for closed in &writes.closed {
-            let entry = self.known.operations.entry(*closed);
-            let by = received.operation.op_id;
-            let closed = KnownState::Closed { by };
-            entry.or_insert(KnownOperation { hash: None, state: closed }).state = closed;
-        }
+        self.known.close(&writes.closed, received.operation.op_id, caller.user_id);
         judge::remember(received, &verdict, &mut self.known, bench);
         self.verdicts[place] = Some(verdict);
         Ok(())

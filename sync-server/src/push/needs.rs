@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use deadpool_postgres::Transaction;
 use motomind_protocol::wire::{Outcome, Rejection};
-use motomind_protocol::{EventId, OpId, Operation, TenantId, code};
+use motomind_protocol::{EventId, Identity, OpId, Operation, code};
 use uuid::Uuid;
 
 use super::judge::{CHAIN_LENGTH_MAX, Verdict};
@@ -15,7 +15,7 @@ use crate::error::Error;
 /// Reads the operations that these ones need, and on along the chain of amendments.
 pub(crate) async fn load<'a>(
     transaction: &Transaction<'_>,
-    tenant: TenantId,
+    caller: Identity,
     operations: impl Iterator<Item = &'a Operation>,
     known: &mut Known,
 ) -> Result<(), Error> {
@@ -27,7 +27,7 @@ pub(crate) async fn load<'a>(
         if ids.is_empty() {
             break;
         }
-        load::operations(transaction, tenant, &ids, known).await?;
+        load::operations(transaction, caller, &ids, known).await?;
         wanted = ids
             .iter()
             .filter_map(|id| match known.operations.get(&OpId(*id))?.state {

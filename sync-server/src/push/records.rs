@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::intents::{self, earlier_edits, key_of, referred, steps};
 use super::judge::{self, Verdict};
-use super::known::{KnownOperation, KnownState};
+use super::known::KnownState;
 use super::read::Received;
 use super::store::Writes;
 use super::{Sitting, load, needs};
@@ -65,7 +65,7 @@ impl<'a> Sitting<'a> {
         transaction: &Transaction<'_>,
         run: &[(usize, &'a Received, &'a RecordIntent)],
     ) -> Result<(), Error> {
-        let tenant = self.bench.caller.tenant_id;
+        let caller = self.bench.caller.identity();
         let mut ids: HashSet<Uuid> = HashSet::new();
         for (_, received, intent) in run {
             ids.insert(received.operation.op_id.0);
@@ -73,9 +73,9 @@ impl<'a> Sitting<'a> {
             ids.extend(steps(intent).flat_map(earlier_edits).map(|over| over.op_id.0));
         }
         let ids: Vec<Uuid> = ids.into_iter().collect();
-        load::operations(transaction, tenant, &ids, &mut self.known).await?;
+        load::operations(transaction, caller, &ids, &mut self.known).await?;
         let operations = run.iter().map(|(_, received, _)| &received.operation);
-        needs::load(transaction, tenant, operations, &mut self.known).await?;
+        needs::load(transaction, caller, operations, &mut self.known).await?;
         let all = self.shelf.collections;
         let keys = run.iter().filter_map(|(.., intent)| key_of(intent, all));
         self.shelf.load(transaction, keys).await?;
@@ -151,11 +151,7 @@ impl<'a> Sitting<'a> {
         writes.close(&superseded.unaccepted, needs_seq);
         writes.store(transaction, self.bench).await?;
         self.closed[place] = writes.logged.first().copied();
-        let state = KnownState::Closed { by: operation.op_id };
-        for closed in &writes.closed {
-            let entry = self.known.operations.entry(*closed);
-            entry.or_insert(KnownOperation { hash: None, state }).state = state;
-        }
+        self.known.close(&writes.closed, operation.op_id, operation.user_id);
         Ok(())
     }
 

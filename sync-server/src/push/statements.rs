@@ -7,11 +7,11 @@ use std::collections::HashSet;
 
 use deadpool_postgres::Transaction;
 use motomind_protocol::wire::Outcome;
-use motomind_protocol::{Body, EventId, OpId, Operation, Role, TenantId, Violation, code};
+use motomind_protocol::{Body, EventId, Identity, OpId, Operation, Role, Violation, code};
 use uuid::Uuid;
 
 use super::judge::{self, CHAIN_LENGTH_MAX, Verdict, reject};
-use super::known::{Known, KnownOperation, KnownState};
+use super::known::{Known, KnownState};
 use super::read::Received;
 use super::{Sitting, load, needs, store};
 use crate::error::Error;
@@ -48,8 +48,9 @@ impl<'a> Sitting<'a> {
             .filter_map(|place| Some((*place, batch.items[*place].received()?)))
             .collect();
         let operations: Vec<&Operation> = run.iter().map(|(_, one)| &one.operation).collect();
-        load_chains(transaction, tenant, &operations, &mut self.known).await?;
-        needs::load(transaction, tenant, operations.iter().copied(), &mut self.known).await?;
+        let caller = bench.caller.identity();
+        load_chains(transaction, caller, &operations, &mut self.known).await?;
+        needs::load(transaction, caller, operations.iter().copied(), &mut self.known).await?;
         let mut ground = Ground::load(transaction, tenant, &operations, &self.known).await?;
         let mut statements = Statements::default();
         for (place, received) in run {
@@ -86,13 +87,9 @@ impl<'a> Sitting<'a> {
         let operation = &received.operation;
         let superseded = judge::superseded(operation, &self.known);
         let states_nothing =
-            takes_back(operation) && none_accepted(operation, &superseded.unaccepted);
+            operation.takes_back() && none_accepted(operation, &superseded.unaccepted);
         closed.take(&superseded.unaccepted, states_nothing);
-        for op_id in &closed.closed {
-            let state = KnownState::Closed { by: operation.op_id };
-            let entry = self.known.operations.entry(*op_id);
-            entry.or_insert(KnownOperation { hash: None, state }).state = state;
-        }
+        self.known.close(&closed.closed, operation.op_id, operation.user_id);
         if states_nothing {
             return Err(Box::new(Verdict::NothingToRetract));
         }
@@ -123,15 +120,6 @@ impl Closed {
         let mut writes = store::Writes::default();
         writes.close(unaccepted, needs_seq);
         (self.closed, self.logged) = (writes.closed, writes.logged);
-    }
-}
-
-/// Whether it only takes back what another one stated.
-fn takes_back(operation: &Operation) -> bool {
-    match &operation.body {
-        Body::Photo(said) => said.removed,
-        Body::LocationCorrection(said) => said.withdrawn,
-        _ => false,
     }
 }
 
@@ -219,7 +207,7 @@ fn resolved(operation: &Operation, known: &Known) -> Result<Option<EventId>, Box
 /// amendments.
 async fn load_chains(
     transaction: &Transaction<'_>,
-    tenant: TenantId,
+    caller: Identity,
     operations: &[&Operation],
     known: &mut Known,
 ) -> Result<(), Error> {
@@ -235,7 +223,7 @@ async fn load_chains(
         if wanted.is_empty() {
             break;
         }
-        load::operations(transaction, tenant, &wanted, known).await?;
+        load::operations(transaction, caller, &wanted, known).await?;
         wanted = wanted
             .iter()
             .filter_map(|id| match known.operations.get(&OpId(*id))?.state {

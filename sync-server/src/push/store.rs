@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use deadpool_postgres::Transaction;
 use motomind_protocol::wire::Outcome;
-use motomind_protocol::{DeviceId, EventId, OpId, Operation, SealedOperation, TenantId};
+use motomind_protocol::{DeviceId, EventId, Identity, OpId, Operation, SealedOperation, TenantId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -41,7 +41,7 @@ impl Writes<'_> {
                 ids.iter().map(|op_id| (*op_id, by)).collect()
             };
             let (closed, logged) = (by_it(&self.closed), by_it(&self.logged));
-            close(transaction, bench.caller.tenant_id, &closed, &logged).await?;
+            close(transaction, bench.caller.identity(), &closed, &logged).await?;
         }
         if !self.events.is_empty() {
             self.store_events(transaction, bench).await?;
@@ -122,10 +122,11 @@ impl Writes<'_> {
     }
 }
 
-/// Closes ids for ever and says so in the log; each comes with what closes it.
+/// Closes ids for ever and says so in the log; each comes with what closes it. They are closed to
+/// this user, whose closing takes the place of another one's.
 pub(crate) async fn close(
     transaction: &Transaction<'_>,
-    tenant: TenantId,
+    caller: Identity,
     closed: &[(OpId, OpId)],
     logged: &[(OpId, OpId)],
 ) -> Result<(), Error> {
@@ -134,11 +135,14 @@ pub(crate) async fn close(
     }
     let close = transaction
         .prepare_cached(
-            "INSERT INTO operations AS o (tenant_id, op_id, outcome, superseded_by)
-             SELECT $1, op_id, 'closed', by FROM unnest($2::uuid[], $3::uuid[]) AS c (op_id, by)
+            "INSERT INTO operations AS o (tenant_id, op_id, outcome, superseded_by, user_id)
+             SELECT $1, op_id, 'closed', by, $4
+             FROM unnest($2::uuid[], $3::uuid[]) AS c (op_id, by)
              ON CONFLICT (tenant_id, op_id) DO UPDATE
-               SET outcome = 'closed', superseded_by = excluded.superseded_by
-               WHERE o.outcome = 'rejected'",
+               SET outcome = 'closed', superseded_by = excluded.superseded_by,
+                   user_id = excluded.user_id
+               WHERE (o.outcome = 'rejected' AND o.user_id = $4)
+                  OR (o.outcome = 'closed' AND o.hash IS NULL AND o.user_id <> $4)",
         )
         .await?;
     let log = transaction
@@ -152,7 +156,8 @@ pub(crate) async fn close(
         pairs.iter().map(|(op_id, by)| (op_id.0, by.0)).unzip()
     };
     let (ids, by) = columns(closed);
-    transaction.execute(&close, &[&tenant.0, &ids, &by]).await?;
+    let (tenant, user) = (caller.tenant_id.0, caller.user_id.0);
+    transaction.execute(&close, &[&tenant, &ids, &by, &user]).await?;
     let (ids, by) = columns(logged);
     transaction.query(&log, &[&ids, &by]).await?;
     Ok(())
@@ -205,8 +210,8 @@ impl Settled<'_> {
     }
 }
 
-/// Keeps id, hash, outcome and text of operations for good. One that was closed before it came stays
-/// so; that it did come is kept.
+/// Keeps id, hash, outcome and text of operations for good. One that its user closed before it came
+/// stays so; that it did come is kept. One whose id someone else had closed is what it is judged.
 pub(crate) async fn settle(
     transaction: &Transaction<'_>,
     tenant: TenantId,
@@ -226,13 +231,16 @@ pub(crate) async fn settle(
                AS s (op_id, hash, seq, device_id, incarnation, device_seq, user_id, text, body_at,
                      bytes)
              ON CONFLICT (tenant_id, op_id) DO UPDATE
-               SET outcome = CASE o.outcome WHEN 'closed' THEN 'closed' ELSE excluded.outcome END,
+               SET outcome = CASE WHEN o.outcome = 'closed'
+                                   AND coalesce(o.user_id, excluded.user_id) = excluded.user_id
+                                  THEN 'closed' ELSE excluded.outcome END,
                    seq = excluded.seq, text = excluded.text, body_at = excluded.body_at,
                    bytes = excluded.bytes, hash = excluded.hash, device_id = excluded.device_id,
                    incarnation = excluded.incarnation, device_seq = excluded.device_seq,
                    user_id = excluded.user_id
                WHERE (o.outcome = 'rejected' AND o.hash = excluded.hash)
-                  OR (o.outcome = 'closed' AND o.hash IS NULL AND excluded.seq IS NULL)",
+                  OR (o.outcome = 'closed' AND o.hash IS NULL
+                      AND (excluded.seq IS NULL OR o.user_id <> excluded.user_id))",
         )
         .await?;
     let ids: Vec<Uuid> = settled.iter().map(|one| one.sealed.op_id.0).collect();

@@ -50,7 +50,7 @@ impl<'a> Statements<'a> {
         transaction: &Transaction<'_>,
         bench: &Bench,
     ) -> Result<(), Error> {
-        close(transaction, bench.caller.tenant_id, &self.closed, &self.logged).await?;
+        close(transaction, bench.caller.identity(), &self.closed, &self.logged).await?;
         if !self.photos.is_empty() {
             self.store_facts(transaction, bench).await?;
             self.store_photos(transaction, bench).await?;
