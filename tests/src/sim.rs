@@ -7,6 +7,7 @@
 //! in [`capture`], [`people`], [`editing`], [`mending`], [`office`] and [`fate`].
 
 pub mod capture;
+pub mod custody;
 pub mod editing;
 pub mod editors;
 pub mod fate;

@@ -24,6 +24,7 @@ const HAPPENS: &[&str] = &[
     "compacted",
     "compacted again",
     "conflict seen",
+    "custody told",
     "duplicate",
     "edit amended",
     "edit discarded",

@@ -254,11 +254,13 @@ impl World {
         self.backups.push((self.now, self.server.tenant.clone()));
     }
 
-    /// The server's database is replaced by an older backup of itself.
+    /// The server's database is replaced by an older backup of itself, half of the time by the
+    /// oldest there is, so that more is lost.
     pub fn restore_server(&mut self) {
         let oldest = self.now - 25 * 24 * HOUR_MS;
         self.backups.retain(|(at, _)| *at > oldest);
-        if let Some((_, tenant)) = self.dice.pick(&self.backups) {
+        let oldest = self.dice.permille(500).then(|| self.backups.first()).flatten();
+        if let Some((_, tenant)) = oldest.or_else(|| self.dice.pick(&self.backups)) {
             let before = std::mem::replace(&mut self.server.tenant, tenant.clone());
             let after = &self.server.tenant.events;
             let lost = before.events.into_keys().filter(|id| !after.contains_key(id));

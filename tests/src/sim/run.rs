@@ -220,9 +220,13 @@ impl World {
 
     /// The app comes to the front, or its timer fires: it asks the server.
     fn poll(&mut self, index: usize) -> Checked {
+        let asks_for_custody = self.dice.permille(50);
         let phone = &mut self.phones[index];
         let clock = phone.clock(self.now);
         if let Some(device) = phone.device.as_mut() {
+            if asks_for_custody {
+                device.compare_custody();
+            }
             device.on_poke(clock);
         }
         self.ask(index)
@@ -288,10 +292,34 @@ impl World {
             self.advance(self.now + MINUTE_MS)?;
             if self.is_quiet()? {
                 self.note(|| "quiet".into());
-                return Ok(());
+                return self.compare_custody();
             }
         }
         Err(format!("no quiet within five hours: {}", self.unrest()?))
+    }
+
+    /// Every phone asks what the server holds of its journal: it holds everything.
+    fn compare_custody(&mut self) -> Checked {
+        let before = self.now;
+        for index in 0..self.phones.len() {
+            if let Some(device) = self.phones[index].device.as_mut() {
+                device.compare_custody();
+            }
+            self.ask(index)?;
+        }
+        self.advance(self.now + MINUTE_MS)?;
+        for (index, phone) in self.phones.iter().enumerate() {
+            let report = phone.device.as_ref().and_then(|device| device.custody());
+            let report = report.filter(|report| report.compared_at >= phone.clock(before));
+            let Some(report) = report else {
+                return Err(format!("phone {index} was not told what the server holds of it"));
+            };
+            let split = self.editors.split.contains(&phone.identity.user_id);
+            if !report.offered_again.is_empty() || (report.chains_differ && !split) {
+                return Err(format!("phone {index} misses its own on the server: {report:?}"));
+            }
+        }
+        Ok(())
     }
 
     fn see_to_refused(&mut self, index: usize, only_discard: bool) -> Checked {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::io::Read;
 
 use motomind_core::{Reply, Request};
-use motomind_protocol::wire::{OpOutcome, Outcome, Problem, PullResponse, PushRequest};
-use motomind_protocol::wire::{PushResponse, page_digest, problem};
+use motomind_protocol::wire::{DEVICE_HEADER, OpOutcome, Outcome, Problem, PullResponse};
+use motomind_protocol::wire::{MissingPhotos, PushRequest, PushResponse, page_digest, problem};
 use motomind_protocol::{Claims, Identity, Millis, OpId, Role, SealedOperation, limits};
 use serde_json::value::RawValue;
 
@@ -35,6 +35,15 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
     /// Never compressed here.
     pub body: Vec<u8>,
+}
+
+impl Call {
+    /// A header's value.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        headers.find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
 }
 
 impl From<Request> for Call {
@@ -119,9 +128,21 @@ impl Server {
         let reply = match (call.method.as_str(), path) {
             ("POST", "/v1/sync/push") => self.push(call, now),
             ("GET", "/v1/sync/pull") => self.pull(call, query, now),
+            ("GET", "/v1/devices/me/custody") => self.custody(call, now),
             _ => Err(trouble(404, problem::NOT_FOUND)),
         };
         reply.unwrap_or_else(|problem| problem)
+    }
+
+    fn custody(&self, call: &Call, now: Millis) -> Refused<Answer> {
+        let (identity, role) = authenticate(call, now)?;
+        let device = call.header(DEVICE_HEADER).and_then(|id| id.parse::<uuid::Uuid>().ok());
+        let device = device.ok_or_else(|| trouble(400, problem::MALFORMED))?.into();
+        let owner = self.tenant.held.owner(device);
+        if role < Role::Manager && owner.is_some_and(|owner| owner != identity.user_id) {
+            return Err(trouble(403, problem::FORBIDDEN));
+        }
+        Ok(json(&self.tenant.held.custody(device, MissingPhotos::default(), now)))
     }
 
     fn push(&mut self, call: &Call, now: Millis) -> Refused<Answer> {
@@ -231,11 +252,7 @@ impl Server {
 }
 
 fn authenticate(call: &Call, now: Millis) -> Refused<(Identity, Role)> {
-    let header = |name: &str| {
-        let mut headers = call.headers.iter();
-        headers.find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
-    };
-    let token = header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+    let token = call.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
     let claims = token
         .and_then(|token| Claims::peek(token).ok())
         .ok_or_else(|| trouble(401, problem::UNAUTHENTICATED))?;

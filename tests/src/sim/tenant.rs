@@ -10,6 +10,7 @@ use motomind_protocol::{
     Operation, Role, SealedOperation, code, is_clock_ahead, validate,
 };
 
+use super::custody::Held;
 use super::log::Log;
 use super::records::Records;
 use super::timeline;
@@ -48,6 +49,8 @@ pub struct Tenant {
     pub events: BTreeMap<EventId, (u64, EventRecord)>,
     /// Vehicles, garages, reminders and their like.
     pub records: Records,
+    /// What it holds of each device's journal.
+    pub held: Held,
     /// Operations accepted since somebody asked last.
     pub fresh: Vec<OpId>,
     device_seqs: BTreeMap<(DeviceId, Incarnation, u64), Hash>,
@@ -79,6 +82,7 @@ impl Tenant {
             operations: BTreeMap::new(),
             events: BTreeMap::new(),
             records: Records::default(),
+            held: Held::default(),
             fresh: Vec::new(),
             device_seqs: BTreeMap::new(),
         }
@@ -123,7 +127,15 @@ impl Tenant {
     pub fn judge(&mut self, pusher: &Pusher, sealed: &SealedOperation, dice: &mut Dice) -> Outcome {
         let operation = match self.admit(pusher, sealed) {
             Ok(operation) => operation,
-            Err(outcome) => return *outcome,
+            Err(outcome) => {
+                // It came, although it was closed.
+                let closed =
+                    matches!(&*outcome, Outcome::Rejected(r) if r.code == code::SUPERSEDED);
+                if let Some(operation) = sealed.open().ok().filter(|_| closed) {
+                    self.held.keep(&operation, sealed);
+                }
+                return *outcome;
+            }
         };
         let outcome = self.decide(pusher, &operation, dice).unwrap_or_else(|refused| *refused);
         let fate = match &outcome {
@@ -134,6 +146,9 @@ impl Tenant {
             Outcome::Waiting { .. } => Fate::Waiting,
             _ => Fate::Refused,
         };
+        if fate != Fate::Waiting {
+            self.held.keep(&operation, sealed);
+        }
         let hash = Some(sealed.hash);
         self.operations.insert(operation.op_id, Known { hash, fate });
         let place = (operation.device_id, operation.incarnation, operation.device_seq);

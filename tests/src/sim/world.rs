@@ -199,6 +199,9 @@ impl World {
             format!("served {} {} {} {said}", who.phone, call.path, answer.status)
         });
         self.tally(&answer);
+        if answer.status == 200 && call.path.ends_with("/custody") {
+            self.trace.count("custody told");
+        }
         self.account_for(head)?;
         let partition = self.phones[who.phone].partition;
         self.network.reply(who, id, answer, partition, self.now, &mut self.dice);
