@@ -209,9 +209,11 @@ impl Device {
         intent: &RecordIntent,
         clock: Clock,
     ) -> Result<Vec<Warning>, CaptureError> {
+        self.theirs_to_change(replay, shown.document.as_ref())?;
         let document = shown
             .try_out(intent, self.signature(clock), self.server_now(clock))
             .map_err(|rejection| invalid(*rejection))?;
+        self.theirs_to_change(replay, Some(&document))?;
         if document.deleted_at().is_some() {
             return Ok(Vec::new());
         }

@@ -13,6 +13,7 @@ pub(crate) mod overlay;
 mod read;
 pub(crate) mod replay;
 mod same_as;
+mod whose;
 
 pub use edit::Edited;
 pub(crate) use edit::unsettled_creation;

@@ -19,7 +19,7 @@ mod push;
 mod reoffer;
 
 use motomind_protocol::wire::{DEVICE_HEADER, Problem, problem};
-use motomind_protocol::{Claims, DeviceId, Identity, Millis, limits};
+use motomind_protocol::{Claims, DeviceId, Identity, Millis, Role, limits};
 
 use crate::device::Device;
 use crate::error::StoreError;
@@ -203,6 +203,12 @@ impl SyncState {
         headers.push(("accept", "application/json".into()));
         headers.push((DEVICE_HEADER, self.device.clone()));
         Request { id: RequestId(self.next_id), method, path, headers, body }
+    }
+
+    /// The person's role, as the token says that is held; not known without one.
+    pub(crate) fn role(&self) -> Option<Role> {
+        let claims = self.token.as_deref().and_then(|token| Claims::peek(token).ok());
+        claims.map(|claims| claims.app_metadata.role)
     }
 
     /// Whether the person's token may be used now.

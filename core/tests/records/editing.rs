@@ -5,7 +5,7 @@ use motomind_core::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::server::{Server, sync};
+use super::server::{Server, sync, token_of};
 use super::{NOW, Phone, VIN, map, reading};
 
 #[test]
@@ -65,6 +65,57 @@ fn competing_values_stay_to_choose_from() {
     sync(&mut a.device, &mut server, NOW);
     assert!(a.device.conflicts().unwrap().is_empty());
     assert_eq!(a.fields(&van)["nickname"], "Old van");
+}
+
+/// Whose it is, is asked before anything is sealed, as far as the device knows the person's role.
+#[test]
+fn what_is_someone_elses_is_refused_before_it_is_sealed() {
+    let mut server = Server::new();
+    let (mut a, mut b) = (Phone::new(2), Phone::new(3));
+    let van = a.device.create("vehicles", map(json!({})), NOW).unwrap().record;
+    let of = |user: u128| {
+        map(json!({ "user_id": Uuid::from_u128(user), "vehicle_id": van.id, "title": "Noise",
+                    "interval_type": "oil_change", "interval_value": 5000,
+                    "interval_unit": "miles" }))
+    };
+    let (mut thread, mut interval) = (of(2), of(2));
+    thread.retain(|name, _| !name.starts_with("interval"));
+    interval.remove("title");
+    let thread = a.device.create("conversation_threads", thread, NOW).unwrap().record;
+    let mine = a.device.create("user_maintenance_preferences", interval, NOW).unwrap().record;
+    let profile =
+        a.device.create("profiles", map(json!({ "full_name": "A" })), NOW).unwrap().record;
+    for phone in [&mut a, &mut b] {
+        sync(&mut phone.device, &mut server, NOW);
+    }
+    let refused = |outcome: Result<Edited, CaptureError>| {
+        let Err(CaptureError::Invalid(violations)) = outcome else { panic!("{outcome:?}") };
+        (violations[0].code.clone(), violations[0].field.clone())
+    };
+    let said = |field: &str| (code::FORBIDDEN.to_string(), field.to_string());
+    b.device.set_token(Some(&token_of(3, "technician")), NOW);
+    let renamed = map(json!({ "title": "Rattle" }));
+    let device = &mut b.device;
+    assert_eq!(refused(device.edit(&thread, renamed.clone(), NOW)), said("user_id"));
+    assert_eq!(refused(device.delete(&mine, None, NOW)), said("user_id"));
+    let name = map(json!({ "full_name": "B" }));
+    assert_eq!(refused(device.edit(&profile, name, NOW)), said("record_id"));
+    let mut given = of(2);
+    given.remove("title");
+    given.insert("interval_type".into(), json!("tire_rotation"));
+    assert_eq!(refused(device.create("user_maintenance_preferences", given, NOW)), said("user_id"));
+    assert!(device.pending(NOW).unwrap().is_empty());
+    // What is theirs they change; to give it away asks for a manager.
+    let mut own = of(3);
+    own.retain(|name, _| !name.starts_with("interval"));
+    let own = device.create("conversation_threads", own, NOW).unwrap().record;
+    let away = map(json!({ "user_id": Uuid::from_u128(2) }));
+    assert_eq!(refused(device.edit(&own, away.clone(), NOW)), said("user_id"));
+    // Without a token the device does not know: the server judges.
+    device.set_token(None, NOW);
+    device.edit(&own, away, NOW).unwrap();
+    device.set_token(Some(&token_of(3, "manager")), NOW);
+    device.edit(&thread, renamed, NOW).unwrap();
 }
 
 #[test]

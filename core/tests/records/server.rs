@@ -355,9 +355,13 @@ pub(crate) fn body(request: &Request) -> Vec<u8> {
 }
 
 pub(crate) fn token(user: u128) -> String {
+    token_of(user, "manager")
+}
+
+pub(crate) fn token_of(user: u128, role: &str) -> String {
     let claims = json!({
         "sub": Uuid::from_u128(user), "exp": 4_000_000_000_u64,
-        "app_metadata": { "tenant_id": Uuid::from_u128(1), "role": "manager" },
+        "app_metadata": { "tenant_id": Uuid::from_u128(1), "role": role },
     });
     let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
     format!("{}.{}.{}", part("{}"), part(&claims.to_string()), part("signature"))
