@@ -184,7 +184,7 @@ async fn whatever_is_cut_every_photo_arrives_and_little_is_sent_twice() {
     let photos: u64 = std::env::var("DEVICE_PHOTOS").map_or(60, |text| text.parse().unwrap());
     let site = site().await;
     let faults =
-        Faults { request_cut_permille: 300, reply_cut_permille: 200, within_bytes: 700_000 };
+        Faults { request_cut_permille: 900, reply_cut_permille: 500, within_bytes: 600_000 };
     let proxy = Proxy::start(site.server.address, faults, 3).await.unwrap();
     let http = Http::new(&proxy.url()).unwrap();
     let (device, dir, token) = phone(&site);
@@ -268,7 +268,7 @@ async fn what_has_begun_to_go_up_goes_on_without_a_token_and_in_the_hosts_hands(
     // The app comes back without a token, hears that it failed, and goes on by itself.
     let mut back = open(dir.path(), &token);
     back.set_token(None, now());
-    back.upload_failed(sha256, "the system gave up", now()).unwrap();
+    back.upload_failed(sha256, Variant::Original, "the system gave up", now()).unwrap();
     let back = Mutex::new(back);
     let end = http.sync_once(&back, now).await.unwrap();
     assert!(matches!(end, SyncEnd::Blocked(_)), "{end:?}");

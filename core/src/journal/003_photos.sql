@@ -46,9 +46,10 @@ CREATE TABLE sessions (
 
 -- What goes up beside the operations. One row for each original and preview.
 CREATE TABLE uploads (
-  sha256      BLOB PRIMARY KEY,         -- of what goes up
+  n           INTEGER PRIMARY KEY,
   photo       BLOB NOT NULL REFERENCES photos(sha256),
   variant     TEXT NOT NULL CHECK (variant IN ('preview', 'original')),
+  sha256      BLOB NOT NULL,            -- of what goes up; two photos may have one preview
   bytes       INTEGER NOT NULL,
   state       TEXT NOT NULL DEFAULT 'queued'
               CHECK (state IN ('queued', 'sending', 'planned', 'stored', 'refused')),
@@ -62,9 +63,11 @@ CREATE TABLE uploads (
   problem     TEXT,                     -- what the server said last, where it refused
   queued_at   INTEGER NOT NULL,
   stored_at   INTEGER,                  -- when the server was known to have it, UTC ms
-  verified_at INTEGER                   -- when it was asked again before bytes were freed, UTC ms
-) STRICT, WITHOUT ROWID;
+  verified_at INTEGER,                  -- when it was asked again before bytes were freed, UTC ms
+  UNIQUE (photo, variant)
+) STRICT;
 
+CREATE INDEX uploads_of ON uploads (sha256);
 CREATE INDEX uploads_unfinished ON uploads (queued_at) WHERE state NOT IN ('stored', 'refused');
 
 CREATE TRIGGER only_photos_on_the_server_are_freed BEFORE DELETE ON blob_chunks

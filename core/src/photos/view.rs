@@ -176,8 +176,8 @@ impl Device {
         let blob = blobs::find(&self.conn, &hash)?;
         let upload = self
             .conn
-            .prepare_cached("SELECT state, acked FROM uploads WHERE sha256 = ?1")?
-            .query_row([hash.0], |row| {
+            .prepare_cached("SELECT state, acked FROM uploads WHERE photo = ?1 AND variant = ?2")?
+            .query_row(rusqlite::params![photo.0, variant.name()], |row| {
                 Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?.unsigned_abs()))
             })
             .optional()?;

@@ -20,7 +20,7 @@ use crate::photos::blobs;
 /// One request that the host's system can make by itself, hours later, without a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UploadPlan {
-    /// SHA-256 of what goes up; names it in every call.
+    /// SHA-256 of what goes up: what [`Device::write_blob`] writes.
     pub sha256: Hash,
     /// SHA-256 of the photo's original.
     pub photo: Hash,
@@ -72,7 +72,8 @@ impl Device {
         let planned = self.uploads()?.into_iter().filter(|one| one.state == UploadState::Planned);
         let mut plans = Vec::new();
         for item in planned {
-            plans.extend(rows::find(&self.conn, item.sha256)?.and_then(UploadPlan::of));
+            let upload = rows::of(&self.conn, item.photo, item.variant)?;
+            plans.extend(upload.and_then(UploadPlan::of));
         }
         Ok(plans)
     }
@@ -81,7 +82,7 @@ impl Device {
     /// whole is held in memory.
     ///
     /// # Errors
-    /// [`CaptureError::UnknownOperation`] when its bytes are not here; [`CaptureError::Host`] as
+    /// [`CaptureError::UnknownPhoto`] when its bytes are not here; [`CaptureError::Host`] as
     /// the writer reports it.
     pub fn write_blob(
         &self,
@@ -89,7 +90,7 @@ impl Device {
         from: u64,
         to: &mut impl Write,
     ) -> Result<(), CaptureError> {
-        let blob = blobs::find(&self.conn, &sha256)?.ok_or(CaptureError::UnknownOperation)?;
+        let blob = blobs::find(&self.conn, &sha256)?.ok_or(CaptureError::UnknownPhoto)?;
         let mut at = from;
         while at < blob.bytes {
             let piece = blobs::read(&self.conn, &blob, at, blobs::CHUNK_BYTES)?;
@@ -102,9 +103,14 @@ impl Device {
     /// The host's system says that it has sent all of it. The server is asked whether that is so.
     ///
     /// # Errors
-    /// [`CaptureError::UnknownOperation`] when there is no such plan.
-    pub fn upload_finished(&mut self, sha256: Hash, now: Millis) -> Result<(), CaptureError> {
-        self.take_back(sha256, None)?;
+    /// [`CaptureError::UnknownPhoto`] when there is no such plan.
+    pub fn upload_finished(
+        &mut self,
+        photo: Hash,
+        variant: Variant,
+        now: Millis,
+    ) -> Result<(), CaptureError> {
+        self.take_back(photo, variant, None)?;
         self.on_poke(now);
         Ok(())
     }
@@ -113,24 +119,30 @@ impl Device {
     /// plan for the rest.
     ///
     /// # Errors
-    /// [`CaptureError::UnknownOperation`] when there is no such plan.
+    /// [`CaptureError::UnknownPhoto`] when there is no such plan.
     pub fn upload_failed(
         &mut self,
-        sha256: Hash,
+        photo: Hash,
+        variant: Variant,
         what: &str,
         now: Millis,
     ) -> Result<(), CaptureError> {
-        self.take_back(sha256, Some(what))?;
+        self.take_back(photo, variant, Some(what))?;
         self.on_poke(now);
         Ok(())
     }
 
-    fn take_back(&mut self, sha256: Hash, problem: Option<&str>) -> Result<(), CaptureError> {
-        let upload = rows::find(&self.conn, sha256)?.filter(is_planned);
-        upload.ok_or(CaptureError::UnknownOperation)?;
+    fn take_back(
+        &mut self,
+        photo: Hash,
+        variant: Variant,
+        problem: Option<&str>,
+    ) -> Result<(), CaptureError> {
+        let upload = rows::of(&self.conn, photo, variant)?.filter(is_planned);
+        let upload = upload.ok_or(CaptureError::UnknownPhoto)?;
         self.conn.execute(
-            "UPDATE uploads SET state = 'sending', problem = ?2 WHERE sha256 = ?1",
-            params![sha256.0, problem],
+            "UPDATE uploads SET state = 'sending', problem = ?2 WHERE n = ?1",
+            params![upload.n, problem],
         )?;
         self.changes.tables.insert("photos");
         Ok(())

@@ -78,6 +78,7 @@ pub struct UploadItem {
 /// A row, with what only the machine needs.
 #[derive(Clone, Debug)]
 pub(super) struct Upload {
+    pub(super) n: i64,
     pub(super) item: UploadItem,
     pub(super) location: Option<String>,
     pub(super) capability: Option<String>,
@@ -86,7 +87,7 @@ pub(super) struct Upload {
 }
 
 const COLUMNS: &str = "sha256, photo, variant, bytes, acked, sent, state, problem, retry_at, \
-     location, capability, expires_at, attempts";
+     location, capability, expires_at, attempts, n";
 
 impl Upload {
     fn read(row: &Row<'_>) -> Result<Self, StoreError> {
@@ -95,6 +96,7 @@ impl Upload {
         let state = state.parse().map_err(|()| StoreError::Damaged(format!("upload {state}")))?;
         let is_preview = row.get_ref(2)?.as_str().ok() == Some("preview");
         Ok(Self {
+            n: row.get(13)?,
             item: UploadItem {
                 sha256: Hash(row.get(0)?),
                 photo: Hash(row.get(1)?),
@@ -160,7 +162,7 @@ pub(super) fn due(
            AND (retry_at IS NULL OR retry_at <= ?1 OR retry_at > ?1 + ?2)
            AND CASE variant WHEN 'preview' THEN ?3 ELSE ?4 END
            AND (?5 OR location IS NOT NULL)
-         ORDER BY variant = 'original', queued_at, sha256 LIMIT 1"
+         ORDER BY variant = 'original', n LIMIT 1"
     ))?;
     let bound = params![now, REST_MS_MAX, allowed.previews, allowed.originals, allowed.beginning];
     let mut rows = statement.query(bound)?;
@@ -177,11 +179,23 @@ pub(super) fn next_due(conn: &Connection, now: Millis) -> Result<Option<Millis>,
         .query_row(params![now, REST_MS_MAX], |row| row.get(0))?)
 }
 
-/// One picture's row.
-pub(super) fn find(conn: &Connection, sha256: Hash) -> Result<Option<Upload>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM uploads WHERE sha256 = ?1");
+/// A row by its number.
+pub(super) fn find(conn: &Connection, n: i64) -> Result<Option<Upload>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM uploads WHERE n = ?1");
     let mut statement = conn.prepare_cached(&sql)?;
-    let mut rows = statement.query([sha256.0])?;
+    let mut rows = statement.query([n])?;
+    rows.next()?.map(Upload::read).transpose()
+}
+
+/// The row of a picture.
+pub(super) fn of(
+    conn: &Connection,
+    photo: Hash,
+    variant: Variant,
+) -> Result<Option<Upload>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM uploads WHERE photo = ?1 AND variant = ?2");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![photo.0, variant.name()])?;
     rows.next()?.map(Upload::read).transpose()
 }
 
@@ -195,14 +209,14 @@ pub(super) struct Begun<'a> {
 }
 
 /// Remembers an upload that the server has created.
-pub(super) fn begun(conn: &Connection, sha256: Hash, begun: &Begun<'_>) -> Result<(), StoreError> {
+pub(super) fn begun(conn: &Connection, n: i64, begun: &Begun<'_>) -> Result<(), StoreError> {
     conn.prepare_cached(
         "UPDATE uploads SET state = ?2, location = ?3, capability = ?4, expires_at = ?5,
                 acked = ?6, retry_at = NULL, problem = NULL
-         WHERE sha256 = ?1 AND state <> 'stored'",
+         WHERE n = ?1 AND state <> 'stored'",
     )?
     .execute(params![
-        sha256.0,
+        n,
         if begun.by_host { "planned" } else { "sending" },
         begun.location,
         begun.capability,
@@ -213,58 +227,58 @@ pub(super) fn begun(conn: &Connection, sha256: Hash, begun: &Begun<'_>) -> Resul
 }
 
 /// Remembers how far the server says that it is.
-pub(super) fn stands_at(conn: &Connection, sha256: Hash, offset: u64) -> Result<(), StoreError> {
-    conn.prepare_cached("UPDATE uploads SET acked = ?2, attempts = 0 WHERE sha256 = ?1")?
-        .execute(params![sha256.0, offset as i64])?;
+pub(super) fn stands_at(conn: &Connection, n: i64, offset: u64) -> Result<(), StoreError> {
+    conn.prepare_cached("UPDATE uploads SET acked = ?2, attempts = 0 WHERE n = ?1")?
+        .execute(params![n, offset as i64])?;
     Ok(())
 }
 
 /// Counts what is about to be sent.
-pub(super) fn sends(conn: &Connection, sha256: Hash, bytes: usize) -> Result<(), StoreError> {
-    conn.prepare_cached("UPDATE uploads SET sent = sent + ?2 WHERE sha256 = ?1")?
-        .execute(params![sha256.0, bytes as i64])?;
+pub(super) fn sends(conn: &Connection, n: i64, bytes: usize) -> Result<(), StoreError> {
+    conn.prepare_cached("UPDATE uploads SET sent = sent + ?2 WHERE n = ?1")?
+        .execute(params![n, bytes as i64])?;
     Ok(())
 }
 
 /// The server has it.
-pub(crate) fn stored(conn: &Connection, sha256: Hash, now: Millis) -> Result<(), StoreError> {
+pub(crate) fn stored(conn: &Connection, n: i64, now: Millis) -> Result<(), StoreError> {
     conn.prepare_cached(
         "UPDATE uploads SET state = 'stored', acked = bytes, stored_at = ?2, location = NULL,
                 capability = NULL, expires_at = NULL, retry_at = NULL, problem = NULL
-         WHERE sha256 = ?1 AND state <> 'stored'",
+         WHERE n = ?1 AND state <> 'stored'",
     )?
-    .execute(params![sha256.0, now])?;
+    .execute(params![n, now])?;
     Ok(())
 }
 
 /// The upload is not there any more, or not ours: it is begun again.
 pub(super) fn lost(
     conn: &Connection,
-    sha256: Hash,
+    n: i64,
     retry_at: Option<Millis>,
 ) -> Result<(), StoreError> {
     conn.prepare_cached(
         "UPDATE uploads SET state = 'queued', location = NULL, capability = NULL,
                 expires_at = NULL, acked = 0, attempts = attempts + 1, retry_at = ?2
-         WHERE sha256 = ?1 AND state <> 'stored'",
+         WHERE n = ?1 AND state <> 'stored'",
     )?
-    .execute(params![sha256.0, retry_at])?;
+    .execute(params![n, retry_at])?;
     Ok(())
 }
 
 /// It rests with what is wrong; offered again by itself where there is a time for that.
 pub(super) fn refuse(
     conn: &Connection,
-    sha256: Hash,
+    n: i64,
     problem: &str,
     retry_at: Option<Millis>,
 ) -> Result<(), StoreError> {
     conn.prepare_cached(
         "UPDATE uploads SET state = 'refused', problem = ?2, retry_at = ?3,
                 attempts = attempts + 1
-         WHERE sha256 = ?1 AND state <> 'stored'",
+         WHERE n = ?1 AND state <> 'stored'",
     )?
-    .execute(params![sha256.0, problem, retry_at])?;
+    .execute(params![n, problem, retry_at])?;
     Ok(())
 }
 
@@ -295,7 +309,7 @@ pub(crate) enum Offered {
 
 /// Offers a photo's original again that the server does not have.
 pub(crate) fn offer_again(conn: &Connection, photo: Hash) -> Result<Offered, StoreError> {
-    let Some(upload) = find(conn, photo)? else {
+    let Some(upload) = of(conn, photo, Variant::Original)? else {
         return Ok(Offered::Lost);
     };
     if upload.item.state != UploadState::Stored {
@@ -306,9 +320,9 @@ pub(crate) fn offer_again(conn: &Connection, photo: Hash) -> Result<Offered, Sto
     }
     conn.prepare_cached(
         "UPDATE uploads SET state = 'queued', acked = 0, stored_at = NULL, verified_at = NULL
-         WHERE sha256 = ?1",
+         WHERE n = ?1",
     )?
-    .execute([photo.0])?;
+    .execute([upload.n])?;
     Ok(Offered::Again)
 }
 
@@ -319,7 +333,7 @@ impl Device {
     /// [`StoreError`] when the journal cannot be read.
     pub fn uploads(&self) -> Result<Vec<UploadItem>, StoreError> {
         let mut statement = self.conn.prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM uploads ORDER BY variant = 'original', queued_at, sha256"
+            "SELECT {COLUMNS} FROM uploads ORDER BY variant = 'original', n"
         ))?;
         let mut rows = statement.query([])?;
         let mut items = Vec::new();
@@ -332,13 +346,18 @@ impl Device {
     /// Offers a refused picture again: what refused it may have changed.
     ///
     /// # Errors
-    /// [`CaptureError::UnknownOperation`] when no such picture goes up from here.
-    pub fn retry_upload(&mut self, sha256: Hash, now: Millis) -> Result<(), CaptureError> {
-        find(&self.conn, sha256)?.ok_or(CaptureError::UnknownOperation)?;
+    /// [`CaptureError::UnknownPhoto`] when no such picture goes up from here.
+    pub fn retry_upload(
+        &mut self,
+        photo: Hash,
+        variant: Variant,
+        now: Millis,
+    ) -> Result<(), CaptureError> {
+        let upload = of(&self.conn, photo, variant)?.ok_or(CaptureError::UnknownPhoto)?;
         self.conn.execute(
             "UPDATE uploads SET state = 'queued', problem = NULL, retry_at = NULL
-             WHERE sha256 = ?1 AND state = 'refused'",
-            [sha256.0],
+             WHERE n = ?1 AND state = 'refused'",
+            [upload.n],
         )?;
         self.changes.tables.insert("photos");
         self.on_poke(now);

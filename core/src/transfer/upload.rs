@@ -8,7 +8,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use motomind_protocol::wire::{UPLOAD_CAPABILITY_HEADER, problem};
-use motomind_protocol::{Hash, Millis, limits};
+use motomind_protocol::{Millis, limits};
 
 use super::UploadState;
 use super::policy::TransferPolicy;
@@ -39,7 +39,7 @@ pub(crate) struct UploadFlow {
     /// What may still go over a metered network, bytes.
     budget: u64,
     /// The upload whose offset the server has just told.
-    known: Option<(Hash, u64)>,
+    known: Option<(i64, u64)>,
     /// Bytes in the next chunk.
     chunk: usize,
 }
@@ -47,7 +47,8 @@ pub(crate) struct UploadFlow {
 #[derive(Debug)]
 struct Flight {
     id: RequestId,
-    sha256: Hash,
+    /// The row.
+    n: i64,
     asked: Asked,
     sent_at: Millis,
     token: TokenSerial,
@@ -121,13 +122,13 @@ pub(crate) fn next(device: &mut Device, now: Millis) -> Result<Next, StoreError>
         return Ok(Next::At(until));
     }
     let Some(blob) = blobs::find(&device.conn, &upload.item.sha256)? else {
-        rows::refuse(&device.conn, upload.item.sha256, "its bytes are not here any more", None)?;
+        rows::refuse(&device.conn, upload.n, "its bytes are not here any more", None)?;
         return next(device, now);
     };
     let (request, asked) = match (&upload.location, &upload.capability) {
         (Some(location), Some(capability)) if !has_expired(device, &upload, now) => {
             let (location, capability) = (location.clone(), capability.clone());
-            match device.sync.upload.known.filter(|(of, _)| *of == upload.item.sha256) {
+            match device.sync.upload.known.filter(|(of, _)| *of == upload.n) {
                 None => (ask(device, location, &capability), Asked::Offset),
                 Some((_, offset)) => append(device, &upload, &blob, location, &capability, offset)?,
             }
@@ -136,8 +137,8 @@ pub(crate) fn next(device: &mut Device, now: Millis) -> Result<Next, StoreError>
         _ => (begin(device, &upload, &blob)?, Asked::Begin),
     };
     let token = device.sync.token_serial;
-    let sha256 = upload.item.sha256;
-    device.sync.upload.flight = Some(Flight { id: request.id, sha256, asked, sent_at: now, token });
+    let n = upload.n;
+    device.sync.upload.flight = Some(Flight { id: request.id, n, asked, sent_at: now, token });
     Ok(Next::Send(request))
 }
 
@@ -166,7 +167,7 @@ fn begin(device: &mut Device, upload: &Upload, blob: &Blob) -> Result<Request, S
     if item.bytes <= limits::UPLOAD_CHUNK_BYTES as u64 {
         headers.push(("content-type", BYTES.into()));
         body = blobs::read(&device.conn, blob, 0, limits::UPLOAD_CHUNK_BYTES)?;
-        spend(device, item.sha256, body.len())?;
+        spend(device, upload.n, body.len())?;
     }
     Ok(device.sync.request("POST", "/v1/uploads".into(), headers, body))
 }
@@ -192,7 +193,7 @@ fn append(
     let mut headers = tus();
     headers.push(("content-type", BYTES.into()));
     headers.push(("upload-offset", offset.to_string()));
-    spend(device, upload.item.sha256, body.len())?;
+    spend(device, upload.n, body.len())?;
     let sent = body.len();
     let request = device.sync.request_with(capability, "PATCH", location, headers, body);
     Ok((request, Asked::Append(sent)))
@@ -204,12 +205,12 @@ fn tus() -> Vec<(&'static str, String)> {
     vec![("tus-resumable", "1.0.0".into())]
 }
 
-fn spend(device: &mut Device, sha256: Hash, bytes: usize) -> Result<(), StoreError> {
+fn spend(device: &mut Device, n: i64, bytes: usize) -> Result<(), StoreError> {
     let flow = &mut device.sync.upload;
     if flow.metered && flow.policy.metered_budget.is_some() {
         flow.budget = flow.budget.saturating_sub(bytes as u64);
     }
-    rows::sends(&device.conn, sha256, bytes)
+    rows::sends(&device.conn, n, bytes)
 }
 
 /// Takes a reply.
@@ -219,7 +220,7 @@ pub(crate) fn on_reply(device: &mut Device, reply: &Reply, now: Millis) -> Resul
     };
     device.sync.upload.known = None;
     device.changes.tables.insert("photos");
-    let Some(upload) = rows::find(&device.conn, flight.sha256)? else {
+    let Some(upload) = rows::find(&device.conn, flight.n)? else {
         return Ok(());
     };
     let length = upload.item.bytes;
@@ -270,7 +271,7 @@ fn has_begun(
         offset,
         by_host,
     };
-    rows::begun(&device.conn, upload.item.sha256, &begun)?;
+    rows::begun(&device.conn, upload.n, &begun)?;
     moves_on(device, upload, offset, now)
 }
 
@@ -284,10 +285,10 @@ fn moves_on(
     device.sync.upload.backoff.reset();
     device.sync.last_problem = None;
     if offset == upload.item.bytes {
-        return rows::stored(&device.conn, upload.item.sha256, now);
+        return rows::stored(&device.conn, upload.n, now);
     }
-    device.sync.upload.known = Some((upload.item.sha256, offset));
-    rows::stands_at(&device.conn, upload.item.sha256, offset)
+    device.sync.upload.known = Some((upload.n, offset));
+    rows::stands_at(&device.conn, upload.n, offset)
 }
 
 /// Chunks grow where they are taken quickly, so that a fast network is not waited for.
@@ -311,7 +312,7 @@ fn went_wrong(
     reply: &Reply,
     now: Millis,
 ) -> Result<(), StoreError> {
-    let sha256 = upload.item.sha256;
+    let n = upload.n;
     let rest = |attempts: u32| {
         let rest = REST_MS.saturating_mul(1 << attempts.min(12)).min(REST_MS_MAX);
         Some(now.saturating_add(rest))
@@ -327,23 +328,23 @@ fn went_wrong(
     };
     match (code.as_deref(), reply.status) {
         (Some(problem::HASH_MISMATCH), _) | (None, 422) => {
-            if blobs::is_intact(&device.conn, &sha256)? {
+            if blobs::is_intact(&device.conn, &upload.item.sha256)? {
                 // Damaged on its way, or by another's claim: once more from the beginning.
-                return rows::lost(&device.conn, sha256, rest(upload.attempts));
+                return rows::lost(&device.conn, n, rest(upload.attempts));
             }
-            rows::refuse(&device.conn, sha256, "its bytes on this device are damaged", None)
+            rows::refuse(&device.conn, n, "its bytes on this device are damaged", None)
         }
         (Some(problem::QUOTA_EXCEEDED), _) => {
-            rows::refuse(&device.conn, sha256, &detail, Some(now.saturating_add(REST_MS_MAX)))
+            rows::refuse(&device.conn, n, &detail, Some(now.saturating_add(REST_MS_MAX)))
         }
         (Some(problem::WRONG_MIME | problem::MALFORMED), _) => {
-            rows::refuse(&device.conn, sha256, &detail, None)
+            rows::refuse(&device.conn, n, &detail, None)
         }
         (Some(problem::CHECKSUM_MISMATCH), _) => {
-            rows::refuse(&device.conn, sha256, &detail, rest(upload.attempts))
+            rows::refuse(&device.conn, n, &detail, rest(upload.attempts))
         }
         (Some(problem::TOO_LARGE), 413) if upload.item.bytes > limits::PHOTO_BYTES_MAX => {
-            rows::refuse(&device.conn, sha256, &detail, None)
+            rows::refuse(&device.conn, n, &detail, None)
         }
         // Something on the way takes no request of this size.
         (_, 413) if device.sync.upload.chunk > CHUNK_BYTES_MIN => {
@@ -354,21 +355,21 @@ fn went_wrong(
         (Some(problem::UPLOAD_EXPIRED), _) | (_, 404 | 410)
             if !matches!(flight.asked, Asked::Begin) && reply.header("tus-resumable").is_some() =>
         {
-            rows::lost(&device.conn, sha256, rest(upload.attempts).filter(|_| upload.attempts > 2))
+            rows::lost(&device.conn, n, rest(upload.attempts).filter(|_| upload.attempts > 2))
         }
         (_, 401) if !matches!(flight.asked, Asked::Begin) => {
-            rows::lost(&device.conn, sha256, rest(upload.attempts).filter(|_| upload.attempts > 2))
+            rows::lost(&device.conn, n, rest(upload.attempts).filter(|_| upload.attempts > 2))
         }
         (_, 403) if reply.header("tus-resumable").is_some() => match told {
             // Whoever may not upload may still capture and read.
             Setback::Blocked(crate::sync::Blocked::Forbidden(what)) => {
-                rows::refuse(&device.conn, sha256, &what, Some(now.saturating_add(REST_MS_MAX)))
+                rows::refuse(&device.conn, n, &what, Some(now.saturating_add(REST_MS_MAX)))
             }
             Setback::Blocked(blocked) => {
                 device.sync.block(blocked, flight.token);
                 Ok(())
             }
-            _ => rows::lost(&device.conn, sha256, rest(upload.attempts)),
+            _ => rows::lost(&device.conn, n, rest(upload.attempts)),
         },
         _ => match told {
             Setback::Blocked(blocked) => {
@@ -380,7 +381,7 @@ fn went_wrong(
                 Ok(())
             }
             Setback::Content(_) => {
-                rows::refuse(&device.conn, sha256, &detail, rest(upload.attempts))
+                rows::refuse(&device.conn, n, &detail, rest(upload.attempts))
             }
         },
     }
