@@ -1,10 +1,12 @@
 //! Photos from one phone's shutter to another one's screen, with the real server between them:
 //! kept, sent, fetched, freed, and the same bytes at every stage.
 //!
-//! Counts by environment: `DEVICE_PHOTOS` (60).
+//! Counts by environment: `DEVICE_PHOTOS` (60), `KILLS` (10).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
-use std::path::Path;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
 
 use chrono::NaiveDate;
@@ -18,9 +20,9 @@ use motomind_core::{
 };
 use motomind_server::serve::{Running, start};
 use motomind_tests::dice::Dice;
-use motomind_tests::postgres::{Database, Postgres, count};
+use motomind_tests::postgres::{Database, Postgres, count, role};
 use motomind_tests::proxy::{Faults, Proxy};
-use motomind_tests::server::{settings, token};
+use motomind_tests::server::{SECRET, settings, token};
 use motomind_tests::tus::photo;
 use reqwest::StatusCode;
 use tempfile::TempDir;
@@ -232,6 +234,104 @@ async fn whatever_is_cut_every_photo_arrives_and_little_is_sent_twice() {
     site.server.stop().await;
 }
 
+/// A child process that is killed when dropped.
+struct Process {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Process {
+    fn start(program: &str, arguments: &[&str]) -> Self {
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        Self { child, lines }
+    }
+
+    fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        (self.lines.read_line(&mut line).unwrap() > 0).then(|| line.trim().to_owned())
+    }
+}
+
+impl Drop for Process {
+    /// SIGKILL.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn device_and_server_killed_while_photos_go_up_lose_none() {
+    let kills: u64 = std::env::var("KILLS").map_or(10, |text| text.parse().unwrap());
+    let database = Postgres::shared().database().await;
+    let (tenant, vehicle) = database.tenant_with_vehicle().await;
+    let (store, dir) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (url, folder) = (database.url(role::SERVER), store.path().to_str().unwrap().to_owned());
+    let serve = |listen: &str| {
+        let program = env!("CARGO_BIN_EXE_field_server");
+        Process::start(program, &[listen, &url, SECRET, &folder])
+    };
+    let mut server = serve("127.0.0.1:0");
+    let address = server.line().expect("the server ended before it served");
+    let faults =
+        Faults { request_cut_permille: 500, reply_cut_permille: 100, within_bytes: 900_000 };
+    let proxy = Proxy::start(address.parse().unwrap(), faults, 1).await.unwrap();
+    let token = token(tenant, Uuid::new_v4(), Role::Technician);
+    let path = dir.path().to_str().unwrap();
+    let (device, vehicle) = (env!("CARGO_BIN_EXE_field_device"), vehicle.to_string());
+    let mut dice = Dice::new(7);
+    let mut captured = 0;
+    for round in 0..kills {
+        let arguments = [path, &proxy.url(), &token, &vehicle, "1000000", "700000"];
+        let mut process = Process::start(device, &arguments);
+        for _ in 0..1 + dice.below(9) {
+            process.line().expect("the device ended by itself");
+            captured += 1;
+        }
+        drop(process);
+        if round % 3 == 2 {
+            drop(server);
+            server = serve(&address);
+            server.line().expect("the server did not come back");
+        }
+    }
+    proxy.heal();
+    let mut last = Process::start(device, &[path, &proxy.url(), &token, &vehicle, "0"]);
+    assert_eq!(last.line().as_deref(), Some("synced"));
+    let admin = database.admin().await;
+    let claimed =
+        "SELECT count(*) FROM vehicle_events e, jsonb_array_elements_text(e.payload->'photos') p";
+    let events = count(&admin, claimed).await;
+    assert!(events >= captured, "{events} photos claimed by events of {captured} acknowledged");
+    let nowhere = "SELECT count(*)
+         FROM vehicle_events e, jsonb_array_elements_text(e.payload->'photos') claimed
+         WHERE NOT EXISTS (SELECT 1 FROM photos p
+                           WHERE p.tenant_id = e.tenant_id AND p.sha256 = claimed)
+            OR NOT EXISTS (SELECT 1 FROM event_photos a
+                           WHERE a.tenant_id = e.tenant_id AND a.event_id = e.id
+                             AND a.photo = claimed)";
+    assert_eq!(count(&admin, nowhere).await, 0, "an event claims a photo that is nowhere");
+    let files = files(&store.path().join("photos"));
+    assert_eq!(i64::try_from(files.len()).unwrap(), events);
+    for file in files {
+        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+        assert_eq!(Hash::of(&std::fs::read(&file).unwrap()).to_string(), name);
+    }
+    eprintln!("{kills} SIGKILLs, {} cuts: {events} photos arrived, 0 lost", proxy.cuts());
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let each = entries.map(|entry| entry.path());
+    each.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_begun_to_go_up_goes_on_without_a_token_and_in_the_hosts_hands() {
     let site = site().await;
@@ -313,5 +413,40 @@ async fn an_original_is_freed_once_the_server_has_it_and_comes_back_when_asked_f
     assert!(fetched.unwrap() == all[0]);
     device.lock().unwrap().set_photo_room(1_000_000);
     assert_eq!(device.lock().unwrap().space().unwrap().cached, 0);
+    site.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_server_lost_is_noticed_and_sent_again() {
+    let site = site().await;
+    let http = Http::new(&site.server.url()).unwrap();
+    let (device, _dir, _) = phone(&site);
+    let all = [photo(1, 300_000), photo(2, 200_000)];
+    let taken = pictures(&all);
+    device.lock().unwrap().capture_with_photos(scratch(site.vehicle), taken, now()).unwrap();
+    sync(&http, &device).await;
+    device.lock().unwrap().compare_custody();
+    sync(&http, &device).await;
+    {
+        let device = device.lock().unwrap();
+        let report = device.custody().unwrap();
+        // The event, two photos on it, and the session.
+        assert_eq!((report.held, report.chains_differ), (4, false), "{report:?}");
+        assert!(report.offered_again.is_empty() && report.photos_again.is_empty(), "{report:?}");
+    }
+    // A photo store that was restored from an older copy, rows and all.
+    let lost = format!(
+        "BEGIN; SET LOCAL session_replication_role = replica;
+         DELETE FROM photos WHERE sha256 = '{}'; COMMIT;",
+        Hash::of(&all[0])
+    );
+    site.database.admin().await.batch_execute(&lost).await.unwrap();
+    device.lock().unwrap().compare_custody();
+    sync(&http, &device).await;
+    let report = device.lock().unwrap().custody().unwrap().clone();
+    assert_eq!(report.photos_again, [Hash::of(&all[0])], "{report:?}");
+    sync(&http, &device).await;
+    let there = "SELECT count(*) FROM photos";
+    assert_eq!(count(&site.database.admin().await, there).await, 2);
     site.server.stop().await;
 }
