@@ -16,6 +16,10 @@ pub const PUSH_OPERATIONS_MAX: usize = 200;
 /// arrived.
 pub const SUPERSEDES_MAX: usize = 500;
 
+/// Amendments of amendments that are followed to the one that counts; a longer chain was made to
+/// tire whoever follows it.
+pub const AMENDMENTS_FOLLOWED_MAX: usize = 64;
+
 /// Creations that one operation waits for: of its record, and of those that it refers to.
 pub const NEEDS_MAX: usize = 100;
 

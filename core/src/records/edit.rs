@@ -331,17 +331,8 @@ pub(super) fn patch_of(
 /// Records that an intent names.
 fn named(intent: &RecordIntent) -> Vec<Uuid> {
     let Some(collection) = schema::find(&intent.collection) else { return Vec::new() };
-    let steps = [&intent.step].into_iter().chain(intent.instead.iter().map(|i| &i.step));
-    let mut ids = Vec::new();
-    for step in steps {
-        let set = step.patch.iter().filter_map(|(name, edit)| match edit {
-            FieldEdit::Set(value) => Some((name.clone(), value.clone())),
-            _ => None,
-        });
-        let references = records::references(collection, &set.collect());
-        ids.extend(references.into_iter().map(|(_, _, id)| id).chain(step.reassign_to));
-    }
-    ids
+    let referred = records::steps(intent).flat_map(|step| records::referred(collection, step));
+    referred.map(|(_, _, id)| id).collect()
 }
 
 /// The own creation of a record that the server is not known to have accepted.

@@ -99,7 +99,7 @@ impl Replay {
         own.retain(|own| own.intent().is_some_and(|intent| intent.collection == collection.name));
         let intents = || own.iter().filter_map(Own::intent);
         let earlier = match &agreed {
-            Some(agreed) if !intents().all(|intent| knows_all(agreed, intent)) => {
+            Some(agreed) if !intents().all(|intent| records::knows_all(agreed, intent)) => {
                 documents::earlier(conn, collection, id, generation)?
             }
             _ => Vec::new(),
@@ -155,19 +155,10 @@ impl Shown {
             now: own.operation.clock.wall_ms,
             accepted: &self.accepted,
         };
-        let seen = match &self.document {
-            Some(existing) if !knows_all(existing, intent) => {
-                earlier.iter().rposition(|document| knows_all(document, intent))
-            }
-            _ => None,
-        };
-        let taken = match (&self.document, seen) {
-            (Some(existing), Some(place)) => {
-                let olds: Vec<&Document> = earlier[place..].iter().collect();
-                records::take_over_chain(existing, &olds, intent, step, &around)
-            }
-            (existing, _) => records::take(existing.as_ref(), intent, step, &around),
-        };
+        let Some(collection) = records::find(&intent.collection) else { return false };
+        let earlier: Vec<&Document> = earlier.iter().collect();
+        let existing = self.document.as_ref();
+        let taken = records::take_as_seen(collection, existing, &earlier, intent, step, &around);
         let Ok(taken) = taken else { return false };
         let texts = step.patch.iter().filter(|(_, edit)| matches!(edit, FieldEdit::Text(_)));
         for (name, _) in texts {
@@ -244,11 +235,6 @@ pub(crate) fn own_signature(
     at: Millis,
 ) -> Signature {
     Signature { actor: Actor::Device(device), user: Some(user), at }
-}
-
-/// Whether a document has everything that the person saw.
-fn knows_all(document: &Document, intent: &RecordIntent) -> bool {
-    intent.heads.iter().all(|head| document.knows(head))
 }
 
 fn text_of(document: Option<&Document>, name: &str) -> String {

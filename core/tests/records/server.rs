@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use motomind_core::protocol::records::{
-    self, Action, Actor, Circumstances, Document, FieldEdit, RecordIntent, Signature, Step, Taken,
+    self, Action, Actor, Circumstances, Closed, Document, RecordIntent, Signature, Step, Taken,
     schema,
 };
 use motomind_core::protocol::wire::{
@@ -147,33 +147,35 @@ impl Server {
         outcome
     }
 
-    fn close(&mut self, operation: &Operation) -> (Option<OpId>, Option<u64>) {
-        let (mut accepted, mut closed) = (None, None);
-        for old in &operation.supersedes {
-            if let Some((_, Fate::Accepted(_))) = self.fates.get(old) {
-                accepted = accepted.or(Some(*old));
-                continue;
-            }
-            let seq = self.append("closed", json!({ "op_id": old, "by": operation.op_id }));
-            closed = closed.or(Some(seq));
-            let hash = self.fates.get(old).and_then(|(hash, _)| *hash);
-            self.fates.insert(*old, (hash, Fate::Closed(operation.op_id)));
+    /// What became of an operation, for those that name it.
+    fn fate(&self, op_id: OpId) -> Option<records::Fate> {
+        match self.fates.get(&op_id)?.1 {
+            Fate::Accepted(_) => Some(records::Fate::Accepted),
+            Fate::Refused => Some(records::Fate::Refused),
+            Fate::Closed(by) => Some(records::Fate::Closed { by }),
+            Fate::Waiting => None,
         }
-        (accepted, closed)
+    }
+
+    /// Closes what was superseded and not accepted. The first sequence that tells of it.
+    fn close(&mut self, operation: &Operation, needs_seq: bool) -> Option<u64> {
+        let unaccepted = records::closings(operation, |op_id| self.fate(op_id));
+        let Closed { closed, logged } = Closed::of(&unaccepted, needs_seq);
+        for op_id in closed {
+            let hash = self.fates.get(&op_id).and_then(|(hash, _)| *hash);
+            self.fates.insert(op_id, (hash, Fate::Closed(operation.op_id)));
+        }
+        let by = operation.op_id;
+        let told =
+            logged.iter().map(|op_id| self.append("closed", json!({ "op_id": op_id, "by": by })));
+        told.collect::<Vec<u64>>().first().copied()
     }
 
     fn needs(&self, operation: &Operation) -> Result<(), Box<Outcome>> {
-        for needed in &operation.needs {
-            let mut id = *needed;
-            loop {
-                match self.fates.get(&id) {
-                    Some((_, Fate::Accepted(_))) => break,
-                    Some((_, Fate::Closed(by))) => id = *by,
-                    _ => return Err(Box::new(Outcome::Waiting { parent: id.into() })),
-                }
-            }
+        match records::unmet_need(operation, |op_id| self.fate(op_id)) {
+            Some(unmet) => Err(Box::new(Outcome::Waiting { parent: unmet.into() })),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn judge_event(&mut self, operation: &Operation, now: Millis) -> Judged {
@@ -184,7 +186,7 @@ impl Server {
         if !live {
             return refuse(Rejection::new(code::UNKNOWN_VEHICLE, "no such vehicle"));
         }
-        self.close(operation);
+        self.close(operation, false);
         let record = EventRecord {
             event: event.clone(),
             received_at: now,
@@ -204,45 +206,40 @@ impl Server {
         intent: &RecordIntent,
         now: Millis,
     ) -> Judged {
-        self.needs(operation)?;
-        let first = |op: &&OpId| matches!(self.fates.get(op), Some((_, Fate::Accepted(_))));
-        let accepted = operation.supersedes.iter().find(first).copied();
+        let accepted = records::first_accepted(&operation.supersedes, |op_id| self.fate(op_id));
         let step = intent.step_after(accepted).clone();
-        let known: Vec<OpId> = over(&step)
-            .into_iter()
-            .filter(|op| matches!(self.fates.get(op), Some((_, Fate::Accepted(_)))))
-            .collect();
-        let record = RecordRef::new(&*intent.collection, intent.record_id);
-        if step.action == Action::Nothing && accepted.is_none() {
-            let (_, closed) = self.close(operation);
+        let does_nothing = step.action == Action::Nothing;
+        let closed = self.close(operation, does_nothing && accepted.is_none());
+        if does_nothing {
             return Ok(closed.unwrap_or(self.head()));
         }
-        let signature = Signature {
-            actor: Actor::Device(operation.device_id),
-            user: Some(operation.user_id),
-            at: operation.clock.wall_ms.min(now),
-        };
+        self.needs(operation)?;
+        let overs = records::earlier_edits(&step).map(|over| over.op_id);
+        let known: Vec<OpId> =
+            overs.filter(|op_id| self.fate(*op_id) == Some(records::Fate::Accepted)).collect();
+        let record = RecordRef::new(&*intent.collection, intent.record_id);
+        let signature = records::signature_of(operation, now);
         let around = Circumstances { signature, now, accepted: &known };
         let existing = self.documents.get(&record);
         let taken = records::take(existing, intent, &step, &around)
             .map_err(|rejection| Box::new(Outcome::Rejected(*rejection)))?;
-        self.stands(&record, &taken.document)?;
-        self.close(operation);
+        self.stands(&record, &step, &taken.document)?;
         Ok(self.keep(&record, taken, Some(operation.op_id)))
     }
 
-    fn stands(&self, record: &RecordRef, document: &Document) -> Result<(), Box<Outcome>> {
+    fn stands(
+        &self,
+        record: &RecordRef,
+        step: &Step,
+        document: &Document,
+    ) -> Result<(), Box<Outcome>> {
         let collection = document.collection();
-        for (field, target, id) in records::references(collection, &document.fields()) {
+        for (field, target, id) in records::referred(collection, step) {
             if !self.documents.contains_key(&RecordRef::new(target, id)) {
-                let rejection = Rejection::new(code::UNKNOWN_REFERENCE, "no such record");
-                return Err(Box::new(Outcome::Rejected(rejection.field(field))));
+                return Err(Box::new(Outcome::Rejected(records::no_such(target, field))));
             }
         }
-        if document.deleted_at().is_some() {
-            return Ok(());
-        }
-        for claim in records::claims(collection, &document.fields()) {
+        for claim in records::new_claims(self.documents.get(record), document) {
             let rival = self.documents.iter().find(|(other, held)| {
                 other.collection == record.collection
                     && *other != record
@@ -316,20 +313,17 @@ impl Server {
     }
 }
 
-fn over(step: &Step) -> Vec<OpId> {
-    let edits = step.patch.values().filter_map(|edit| match edit {
-        FieldEdit::Text(text) => Some(text.over.iter().map(|over| over.op_id)),
-        _ => None,
-    });
-    edits.flatten().collect()
-}
-
 fn refuse(rejection: Rejection) -> Judged {
     Err(Box::new(Outcome::Rejected(rejection)))
 }
 
 fn reply(status: u16, body: &impl serde::Serialize) -> Reply {
-    Reply { status, retry_after_s: None, headers: Vec::new(), body: serde_json::to_vec(body).unwrap() }
+    Reply {
+        status,
+        retry_after_s: None,
+        headers: Vec::new(),
+        body: serde_json::to_vec(body).unwrap(),
+    }
 }
 
 fn problem(status: u16, code: &str) -> Reply {

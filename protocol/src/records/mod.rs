@@ -19,6 +19,7 @@ mod document;
 mod form;
 mod history;
 mod intent;
+mod judge;
 mod merge;
 mod moved;
 pub mod schema;
@@ -31,5 +32,9 @@ pub use document::{Actor, BadDocument, DELETED_AT, Document, Signature};
 pub use form::{check, check_value, normalised};
 pub use history::{By, Competing, Conflict, Revision};
 pub use intent::{Action, FieldEdit, Instead, Over, Patch, RecordIntent, Splice, Step, TextEdit};
+pub use judge::{
+    Closed, Closing, Fate, closings, earlier_edits, first_accepted, knows_all, new_claims, no_such,
+    referred, signature_of, steps, take_as_seen, unmet_need,
+};
 pub use merge::{Circumstances, Taken, absorb, difference, may, may_touch, take, take_in};
 pub use schema::{Collection, Field, Form, Key, Unique, find};

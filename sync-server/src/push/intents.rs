@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use deadpool_postgres::Transaction;
 use motomind_protocol::records::{
-    self, Action, Claim, Collection, FieldEdit, Over, RecordIntent, Step, check_value, claims,
-    normalised,
+    self, Action, Claim, Collection, FieldEdit, RecordIntent, Step, check_value, claims,
+    normalised, steps,
 };
 use motomind_protocol::{TenantId, VehicleId};
 use serde_json::{Map, Value};
@@ -56,35 +56,14 @@ pub(super) async fn vehicles_among(
     Ok(vehicles)
 }
 
-/// Everything that an intent may do.
-pub(super) fn steps(intent: &RecordIntent) -> impl Iterator<Item = &Step> {
-    std::iter::once(&intent.step).chain(intent.instead.iter().map(|instead| &instead.step))
-}
-
-/// Earlier edits that a step's texts count with.
-pub(super) fn earlier_edits(step: &Step) -> impl Iterator<Item = &Over> {
-    step.patch.values().flat_map(|edit| match edit {
-        FieldEdit::Text(edit) => edit.over.as_slice(),
-        _ => &[],
-    })
-}
-
 /// The records that an intent refers to.
 pub(super) fn referred(intent: &RecordIntent, collections: Collections) -> Vec<Key> {
     let find = |name: &str| find_in(collections, name);
     let Some(collection) = find(&intent.collection) else {
         return Vec::new();
     };
-    let named = steps(intent).flat_map(|step| {
-        let fields = step.patch.iter().filter_map(|(name, edit)| match edit {
-            FieldEdit::Set(value) => Some((name.clone(), value.clone())),
-            _ => None,
-        });
-        records::references(collection, &fields.collect())
-    });
-    let named = named.map(|(_, target, id)| (target, id));
-    let moved = steps(intent).filter_map(|step| Some((GARAGES, step.reassign_to?)));
-    named.chain(moved).filter_map(|(name, id)| Some(Key { collection: find(name)?, id })).collect()
+    let named = steps(intent).flat_map(|step| records::referred(collection, step));
+    named.filter_map(|(_, name, id)| Some(Key { collection: find(name)?, id })).collect()
 }
 
 /// Claims that intents probably make, so that the rows are asked once for all.

@@ -1,10 +1,10 @@
 //! How the server judges an operation: the rules of `docs/protocol.md`, first match wins. No
 //! database here: the judge sees what is known and says what is to be written.
 
-use std::collections::HashSet;
-
 use motomind_protocol::effective::{self, Member};
+use motomind_protocol::limits::AMENDMENTS_FOLLOWED_MAX;
 use motomind_protocol::odometer::{self, OutOfOrder, Reading};
+use motomind_protocol::records::{Closing, Fate, closings};
 use motomind_protocol::wire::{Outcome, Rejection};
 use motomind_protocol::{
     Event, EventId, Flag, Incarnation, Millis, OpId, Operation, Role, code, is_clock_ahead,
@@ -14,9 +14,6 @@ use motomind_protocol::{
 use super::known::{FamilyMember, Known, KnownOperation, KnownState};
 use super::read::Received;
 use crate::auth::Caller;
-
-/// Longest chain of amendments that is followed; a longer one was made to tire the server.
-pub(crate) const CHAIN_LENGTH_MAX: usize = 64;
 
 /// Sequences of readings that have none yet start here: after every numbered one.
 const UNNUMBERED: u64 = 1 << 62;
@@ -145,40 +142,17 @@ pub(crate) struct Superseded {
     pub(crate) unaccepted: Vec<(OpId, Closing)>,
 }
 
-/// What closing an operation takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Closing {
-    /// It has not arrived: the log says that it never will.
-    Unseen,
-    /// It was refused: whoever sent it knows.
-    Refused,
-    /// It is closed already.
-    Done,
-}
-
 /// Rule 5: which of the superseded operations is meant, and which are closed.
 pub(crate) fn superseded(operation: &Operation, known: &Known) -> Superseded {
-    let mut found = Superseded::default();
-    let mut seen = HashSet::from([operation.op_id]);
-    for op_id in &operation.supersedes {
-        if !seen.insert(*op_id) {
-            continue;
-        }
-        let closing = match known.operations.get(op_id).map(|op| op.state) {
-            Some(KnownState::Accepted { .. }) => {
-                let event = EventId::from(*op_id);
-                if found.event.is_none() && known.events.contains_key(&event) {
-                    found.event = Some(event);
-                }
-                continue;
-            }
-            Some(KnownState::Rejected) => Closing::Refused,
-            Some(KnownState::Closed { .. }) => Closing::Done,
-            None => Closing::Unseen,
-        };
-        found.unaccepted.push((*op_id, closing));
+    let is_accepted = |op_id: &&OpId| known.fate(**op_id) == Some(Fate::Accepted);
+    let accepted = operation.supersedes.iter().filter(is_accepted);
+    let others = accepted.filter(|op_id| **op_id != operation.op_id);
+    Superseded {
+        event: others
+            .map(|op_id| EventId::from(*op_id))
+            .find(|event| known.events.contains_key(event)),
+        unaccepted: closings(operation, |op_id| known.fate(op_id)),
     }
-    found
 }
 
 /// The rest of rule 5: what an event corrects that takes the place of an accepted one. Retractions
@@ -211,7 +185,7 @@ fn follow_corrected(named: EventId, by: OpId, known: &Known) -> Result<EventId, 
         Box::new(reject(code::PARENT_REJECTED, message, Some("corrects")))
     };
     let mut at = named;
-    for _ in 0..CHAIN_LENGTH_MAX {
+    for _ in 0..AMENDMENTS_FOLLOWED_MAX {
         if let Some(event) = known.events.get(&at) {
             // What was discarded has nothing in its place.
             let discarded = !event.act.states_a_fact() && at != named;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use motomind_protocol::effective::{Act, Member, effective, is_retracted};
 use motomind_protocol::odometer::Reading;
+use motomind_protocol::records::Fate;
 use motomind_protocol::{EventId, Hash, Millis, OpId, UserId, VehicleId};
 
 /// Everything the judge may look at.
@@ -27,6 +28,15 @@ pub(crate) struct Known {
 }
 
 impl Known {
+    /// What became of an operation, for those that name it.
+    pub(crate) fn fate(&self, op_id: OpId) -> Option<Fate> {
+        self.operations.get(&op_id).map(|known| match known.state {
+            KnownState::Accepted { .. } => Fate::Accepted,
+            KnownState::Rejected => Fate::Refused,
+            KnownState::Closed { by } => Fate::Closed { by },
+        })
+    }
+
     /// Takes in that an operation of this user has closed ids.
     pub(crate) fn close(&mut self, ids: &[OpId], by: OpId, user: UserId) {
         let state = KnownState::Closed { by };

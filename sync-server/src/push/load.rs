@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use deadpool_postgres::Transaction;
 use motomind_protocol::effective::{Act, Member};
+use motomind_protocol::limits::AMENDMENTS_FOLLOWED_MAX;
 use motomind_protocol::odometer::Reading;
 use motomind_protocol::{
     DeviceId, EventId, Hash, Identity, Incarnation, OpId, TenantId, UserId, VehicleId,
@@ -12,7 +13,7 @@ use motomind_protocol::{
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::judge::{self, Bench};
+use super::judge::Bench;
 use super::known::{Family, FamilyMember, Known, KnownEvent, KnownOperation, KnownState};
 use super::read::Received;
 use crate::error::Error;
@@ -158,7 +159,7 @@ pub(crate) async fn chain(
     wanted.extend(operation.supersedes.iter().map(|op| op.0));
     wanted.extend(corrects.map(|event| event.0));
     let mut asked: HashSet<Uuid> = HashSet::new();
-    for _ in 0..judge::CHAIN_LENGTH_MAX {
+    for _ in 0..AMENDMENTS_FOLLOWED_MAX {
         wanted.retain(|id| asked.insert(*id));
         if wanted.is_empty() {
             break;

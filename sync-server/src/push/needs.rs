@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 
 use deadpool_postgres::Transaction;
+use motomind_protocol::limits::AMENDMENTS_FOLLOWED_MAX;
+use motomind_protocol::records::unmet_need;
 use motomind_protocol::wire::{Outcome, Rejection};
 use motomind_protocol::{EventId, Identity, OpId, Operation, code};
 use uuid::Uuid;
 
-use super::judge::{CHAIN_LENGTH_MAX, Verdict};
+use super::judge::Verdict;
 use super::known::{Known, KnownState};
 use super::load;
 use crate::error::Error;
@@ -22,7 +24,7 @@ pub(crate) async fn load<'a>(
     let mut wanted: HashSet<OpId> =
         operations.flat_map(|operation| operation.needs.iter().copied()).collect();
     let mut asked: HashSet<OpId> = HashSet::new();
-    for _ in 0..CHAIN_LENGTH_MAX {
+    for _ in 0..AMENDMENTS_FOLLOWED_MAX {
         let ids: Vec<Uuid> = wanted.iter().filter(|id| asked.insert(**id)).map(|id| id.0).collect();
         if ids.is_empty() {
             break;
@@ -39,24 +41,10 @@ pub(crate) async fn load<'a>(
     Ok(())
 }
 
-/// The verdict on an operation that must wait: one that it needs, or what took that one's place,
-/// has not arrived or was refused.
+/// The verdict on an operation that must wait for one that it needs.
 pub(crate) fn unmet(operation: &Operation, known: &Known) -> Option<Verdict> {
-    operation.needs.iter().find_map(|need| {
-        let mut at = *need;
-        for _ in 0..CHAIN_LENGTH_MAX {
-            match known.operations.get(&at).map(|one| one.state) {
-                Some(KnownState::Accepted { .. }) => return None,
-                Some(KnownState::Closed { by }) if by != operation.op_id => at = by,
-                Some(KnownState::Closed { .. }) => return None,
-                Some(KnownState::Rejected) | None => {
-                    let parent = EventId::from(at);
-                    return Some(Verdict::Said(Outcome::Waiting { parent }));
-                }
-            }
-        }
-        None
-    })
+    let parent = EventId::from(unmet_need(operation, |op_id| known.fate(op_id))?);
+    Some(Verdict::Said(Outcome::Waiting { parent }))
 }
 
 /// What is not there because its creation was taken back was refused with it.

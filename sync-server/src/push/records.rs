@@ -4,16 +4,16 @@ use std::collections::HashSet;
 
 use deadpool_postgres::Transaction;
 use motomind_protocol::records::{
-    self, Action, Actor, Circumstances, Document, FieldEdit, RecordIntent, Signature, Step, Taken,
-    claim_taken, claims, may, may_touch, take_in, take_over_chain,
+    Action, Circumstances, Document, Fate, RecordIntent, Step, Taken, claim_taken, earlier_edits,
+    first_accepted, knows_all, may, may_touch, new_claims, no_such, referred, signature_of, steps,
+    take_as_seen,
 };
 use motomind_protocol::wire::Rejection;
 use motomind_protocol::{Flag, OpId, Operation, VehicleId, code, limits};
 use uuid::Uuid;
 
-use super::intents::{self, earlier_edits, key_of, referred, steps};
+use super::intents::{self, key_of};
 use super::judge::{self, Verdict};
-use super::known::KnownState;
 use super::read::Received;
 use super::store::Writes;
 use super::{Sitting, load, needs};
@@ -79,7 +79,7 @@ impl<'a> Sitting<'a> {
         let all = self.shelf.collections;
         let keys = run.iter().filter_map(|(.., intent)| key_of(intent, all));
         self.shelf.load(transaction, keys).await?;
-        let named = run.iter().flat_map(|(.., intent)| referred(intent, all));
+        let named = run.iter().flat_map(|(.., intent)| intents::referred(intent, all));
         self.shelf.ask_there(transaction, named).await?;
         let intents = run.iter().map(|(.., intent)| *intent);
         let wanted = intents::likely_claims(&self.shelf, intents);
@@ -100,7 +100,7 @@ impl<'a> Sitting<'a> {
             return Ok(verdict);
         }
         let operation = &received.operation;
-        let accepted = self.accepted_of(&operation.supersedes);
+        let accepted = first_accepted(&operation.supersedes, |op_id| self.known.fate(op_id));
         let meant = match intent.step_after(accepted) {
             step if step.action == Action::Nothing => Meant::Nothing,
             step => Meant::Step(step.clone()),
@@ -126,16 +126,6 @@ impl<'a> Sitting<'a> {
             }
             Meant::Step(step) => self.take_step(transaction, operation, intent, &step).await,
         }
-    }
-
-    /// The first of these operations that was accepted.
-    fn accepted_of(&self, ops: &[OpId]) -> Option<OpId> {
-        ops.iter().copied().find(|op_id| self.is_accepted(*op_id))
-    }
-
-    fn is_accepted(&self, op_id: OpId) -> bool {
-        let state = self.known.operations.get(&op_id).map(|one| one.state);
-        matches!(state, Some(KnownState::Accepted { .. }))
     }
 
     /// Closes what the operation supersedes and was not accepted.
@@ -222,28 +212,14 @@ impl<'a> Sitting<'a> {
         step: &Step,
     ) -> Result<Taken, Box<Rejection>> {
         let overs = earlier_edits(step).map(|over| over.op_id);
-        let accepted: Vec<OpId> = overs.filter(|op_id| self.is_accepted(*op_id)).collect();
-        let signature = Signature {
-            actor: Actor::Device(operation.device_id),
-            user: Some(operation.user_id),
-            at: operation.clock.wall_ms.min(self.bench.now),
-        };
-        let around = Circumstances { signature, now: self.bench.now, accepted: &accepted };
+        let is_accepted = |op_id: &OpId| self.known.fate(*op_id) == Some(Fate::Accepted);
+        let accepted: Vec<OpId> = overs.filter(is_accepted).collect();
+        let now = self.bench.now;
+        let around =
+            Circumstances { signature: signature_of(operation, now), now, accepted: &accepted };
         let existing = self.shelf.document(key);
-        let earlier = self.shelf.earlier(key);
-        let seen = match existing {
-            Some(existing) if !knows_all(existing, intent) => {
-                earlier.iter().position(|document| knows_all(document, intent))
-            }
-            _ => None,
-        };
-        let taken = match (existing, seen) {
-            (Some(existing), Some(place)) => {
-                let olds: Vec<&Document> = earlier[..=place].iter().rev().collect();
-                take_over_chain(existing, &olds, intent, step, &around)?
-            }
-            _ => take_in(key.collection, existing, intent, step, &around)?,
-        };
+        let earlier: Vec<&Document> = self.shelf.earlier(key).iter().rev().collect();
+        let taken = take_as_seen(key.collection, existing, &earlier, intent, step, &around)?;
         let grown: usize = taken.changes.iter().map(Vec::len).sum();
         let bytes = self.shelf.record(key).map_or(0, |record| record.bytes);
         let operations = taken.document.operations();
@@ -275,20 +251,13 @@ impl<'a> Sitting<'a> {
         key: Key,
         step: &Step,
     ) -> Result<Option<Rejection>, Error> {
-        let fields = step.patch.iter().filter_map(|(name, edit)| match edit {
-            FieldEdit::Set(value) => Some((name.clone(), value.clone())),
-            _ => None,
-        });
-        for (name, target, id) in records::references(key.collection, &fields.collect()) {
-            if !self.is_there(transaction, target, id).await? {
-                return Ok(Some(no_such(target, name)));
+        for (field, target, id) in referred(key.collection, step) {
+            // A garage that is deleted takes no vehicles.
+            if id == key.id || !self.is_there(transaction, target, id).await? {
+                return Ok(Some(no_such(target, field)));
             }
         }
-        let Some(garage) = step.reassign_to.filter(|_| step.action == Action::Delete) else {
-            return Ok(None);
-        };
-        let fits = garage != key.id && self.is_there(transaction, GARAGES, garage).await?;
-        Ok((!fits).then(|| no_such(GARAGES, "reassign_to")))
+        Ok(None)
     }
 
     async fn is_there(
@@ -311,17 +280,10 @@ impl<'a> Sitting<'a> {
         key: Key,
         taken: &Taken,
     ) -> Result<Option<Rejection>, Error> {
-        if key.collection.unique.is_empty() || taken.document.deleted_at().is_some() {
+        if key.collection.unique.is_empty() {
             return Ok(None);
         }
-        let before = match self.shelf.document(key).filter(|one| one.deleted_at().is_none()) {
-            Some(document) => claims(key.collection, &document.fields()),
-            None => Vec::new(),
-        };
-        for claim in claims(key.collection, &taken.document.fields()) {
-            if before.contains(&claim) {
-                continue;
-            }
+        for claim in new_claims(self.shelf.document(key), &taken.document) {
             self.shelf.project_as(transaction, self.bench.caller.user_id).await?;
             if let Some(holder) = self.shelf.holder(transaction, key, &claim).await? {
                 return Ok(Some(claim_taken(&claim, holder)));
@@ -353,20 +315,10 @@ impl<'a> Sitting<'a> {
     }
 }
 
-/// Whether a document has everything that the person saw.
-fn knows_all(document: &Document, intent: &RecordIntent) -> bool {
-    intent.heads.iter().all(|head| document.knows(head))
-}
-
 /// The refusal of a change to a record whose document cannot be read: offered again until an
 /// operator has mended it.
 fn unreadable() -> Rejection {
     let message = "the server cannot read this record; the change is kept and offered again, and \
                    an operator can mend the record";
     Rejection::new(code::SERVER_FAULT, message).field("record_id")
-}
-
-fn no_such(target: &str, field: &str) -> Rejection {
-    let message = format!("there is no such record in {target}");
-    Rejection::new(code::UNKNOWN_REFERENCE, message).field(field)
 }

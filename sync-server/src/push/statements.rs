@@ -6,14 +6,16 @@
 use std::collections::HashSet;
 
 use deadpool_postgres::Transaction;
+use motomind_protocol::limits::AMENDMENTS_FOLLOWED_MAX;
+use motomind_protocol::records::{Closed, Closing};
 use motomind_protocol::wire::Outcome;
 use motomind_protocol::{Body, EventId, Identity, OpId, Operation, Role, Violation, code};
 use uuid::Uuid;
 
-use super::judge::{self, CHAIN_LENGTH_MAX, Verdict, reject};
+use super::judge::{self, Verdict, reject};
 use super::known::{Known, KnownState};
 use super::read::Received;
-use super::{Sitting, load, needs, store};
+use super::{Sitting, load, needs};
 use crate::error::Error;
 
 mod ground;
@@ -88,7 +90,7 @@ impl<'a> Sitting<'a> {
         let superseded = judge::superseded(operation, &self.known);
         let states_nothing =
             operation.takes_back() && none_accepted(operation, &superseded.unaccepted);
-        closed.take(&superseded.unaccepted, states_nothing);
+        *closed = Closed::of(&superseded.unaccepted, states_nothing);
         self.known.close(&closed.closed, operation.op_id, operation.user_id);
         if states_nothing {
             return Err(Box::new(Verdict::NothingToRetract));
@@ -106,25 +108,8 @@ impl<'a> Sitting<'a> {
     }
 }
 
-/// What a statement closes.
-#[derive(Debug, Default)]
-pub(super) struct Closed {
-    /// Ids closed for ever …
-    closed: Vec<OpId>,
-    /// … and those that the log tells of.
-    logged: Vec<OpId>,
-}
-
-impl Closed {
-    fn take(&mut self, unaccepted: &[(OpId, judge::Closing)], needs_seq: bool) {
-        let mut writes = store::Writes::default();
-        writes.close(unaccepted, needs_seq);
-        (self.closed, self.logged) = (writes.closed, writes.logged);
-    }
-}
-
 /// Whether it supersedes operations, none of which was accepted.
-fn none_accepted(operation: &Operation, unaccepted: &[(OpId, judge::Closing)]) -> bool {
+fn none_accepted(operation: &Operation, unaccepted: &[(OpId, Closing)]) -> bool {
     let others = operation.supersedes.iter().filter(|op_id| **op_id != operation.op_id);
     let is_unaccepted = |op_id: &OpId| unaccepted.iter().any(|(one, _)| one == op_id);
     others.clone().next().is_some() && others.clone().all(is_unaccepted)
@@ -173,7 +158,7 @@ fn resolved(operation: &Operation, known: &Known) -> Result<Option<EventId>, Box
     let refused = |code, message| Err(Box::new(reject(code, message, Some("event_id"))));
     let taken_back = "the event that it is about was itself taken back";
     let mut at = named;
-    for _ in 0..CHAIN_LENGTH_MAX {
+    for _ in 0..AMENDMENTS_FOLLOWED_MAX {
         if let Some(event) = known.events.get(&at) {
             if !event.act.states_a_fact() {
                 // What was discarded has nothing in its place.
@@ -218,7 +203,7 @@ async fn load_chains(
         wanted.extend(named(operation).map(|event| event.0));
     }
     let mut asked: HashSet<Uuid> = HashSet::new();
-    for _ in 0..CHAIN_LENGTH_MAX {
+    for _ in 0..AMENDMENTS_FOLLOWED_MAX {
         wanted.retain(|id| asked.insert(*id));
         if wanted.is_empty() {
             break;

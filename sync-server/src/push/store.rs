@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use deadpool_postgres::Transaction;
+use motomind_protocol::records::{Closed, Closing};
 use motomind_protocol::wire::Outcome;
 use motomind_protocol::{DeviceId, EventId, Identity, OpId, Operation, SealedOperation, TenantId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::judge::{Bench, Closing};
+use super::judge::Bench;
 use super::read::Received;
 use crate::error::Error;
 
@@ -49,17 +50,10 @@ impl Writes<'_> {
         Ok(())
     }
 
-    /// Closes operations. What had not arrived goes into the log, and so does the first where its
-    /// sequence is needed.
+    /// Closes operations.
     pub(crate) fn close(&mut self, unaccepted: &[(OpId, Closing)], needs_seq: bool) {
-        for (op_id, closing) in unaccepted {
-            if *closing == Closing::Unseen || (needs_seq && self.logged.is_empty()) {
-                self.logged.push(*op_id);
-            }
-            if *closing != Closing::Done {
-                self.closed.push(*op_id);
-            }
-        }
+        let Closed { closed, logged } = Closed::of(unaccepted, needs_seq);
+        (self.closed, self.logged) = (closed, logged);
     }
 
     async fn store_events(

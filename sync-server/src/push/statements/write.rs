@@ -3,11 +3,11 @@
 use deadpool_postgres::Transaction;
 use motomind_protocol::flow::{Path, Session, Standing};
 use motomind_protocol::limits::{OCCURRED_AT_MAX_MS, OCCURRED_AT_MIN_MS};
+use motomind_protocol::records::Closed;
 use motomind_protocol::{Attachment, Body, EventId, LocationCorrection, Millis, OpId};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::Closed;
 use crate::error::Error;
 use crate::push::judge::Bench;
 use crate::push::read::Received;
