@@ -17,10 +17,20 @@ export async function startBrowser(profile) {
       const page = await context.newPage()
       page.on('pageerror', (error) => console.log(`    page: ${error}`))
       await page.goto(`${origin}/`)
+      let devtools
       return {
         call: (name, ...args) => page.evaluate(([n, a]) => window.call(n, ...a), [name, args]),
         expose: (name, body) => page.exposeFunction(name, body),
         evaluate: (body, arg) => page.evaluate(body, arg),
+        // The files that a person picks, by their paths.
+        pick: (paths) => page.setInputFiles('#picked', paths),
+        // Says how many bytes the origin may take (as many as the browser finds right when absent), and
+        // returns `{ usage, quota }` as they really are: the page itself is told other figures.
+        async quota(bytes) {
+          devtools ??= await context.newCDPSession(page)
+          await devtools.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: bytes })
+          return devtools.send('Storage.getUsageAndQuota', { origin })
+        },
         close: () => page.close(),
       }
     },

@@ -39,6 +39,7 @@ export async function startServer(origin) {
       bob: person('Bob'),
       vehicle,
       sql: psql,
+      operate: run,
       async stop() {
         const ended = once(child, 'exit')
         child.kill('SIGTERM')

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use motomind_core::http::{Http, SyncEnd};
-use motomind_core::protocol::{Identity, Millis};
+use motomind_core::protocol::{Hash, Identity, Millis};
 use motomind_core::{Capture, Clock, OpenOptions, TimelineQuery};
 use serde::Serialize;
 use serde_json::{from_str, json};
@@ -149,11 +149,11 @@ impl Device {
 }
 
 impl Device {
-    fn lock(&self) -> MutexGuard<'_, motomind_core::Device> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, motomind_core::Device> {
         self.device.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn clock(&self) -> Clock {
+    pub(crate) fn clock(&self) -> Clock {
         Clock {
             wall_ms: now(),
             monotonic_ms: Some(steady_ms() as i64),
@@ -162,10 +162,18 @@ impl Device {
     }
 }
 
-fn now() -> Millis {
+pub(crate) fn now() -> Millis {
     js_sys::Date::now() as Millis
 }
 
-fn text(value: &impl Serialize) -> Result<String, JsValue> {
+pub(crate) fn text(value: &impl Serialize) -> Result<String, JsValue> {
     serde_json::to_string(value).map_err(malformed)
+}
+
+pub(crate) fn id(text: &str) -> Result<Uuid, JsValue> {
+    text.parse().map_err(malformed)
+}
+
+pub(crate) fn hash(text: &str) -> Result<Hash, JsValue> {
+    text.parse().map_err(malformed)
 }

@@ -14,7 +14,7 @@ pub(crate) fn failure(code: &str, message: impl Display) -> JsValue {
     error.into()
 }
 
-pub(crate) fn malformed(error: serde_json::Error) -> JsValue {
+pub(crate) fn malformed(error: impl Display) -> JsValue {
     failure("malformed", error)
 }
 

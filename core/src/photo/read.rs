@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use motomind_protocol::photo::{MAGIC_BYTES, PhotoFacts, PhotoMime};
 use motomind_protocol::{Hash, Violation, limits};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::container::{Found, Scan, Want};
@@ -35,7 +36,8 @@ pub enum PhotoError {
 }
 
 /// What could not be read of a photo that is kept all the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PhotoNote {
     /// The file ends before it says that it does.
     Truncated,

@@ -1,7 +1,10 @@
 //! Which pictures may go over which network.
 
+use serde::{Deserialize, Serialize};
+
 /// What may be transferred when. Operations always may: they are a few hundred bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TransferPolicy {
     /// Previews on their way up.
     pub previews: When,
@@ -18,7 +21,8 @@ pub struct TransferPolicy {
 }
 
 /// Over which network something may go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum When {
     /// Any.
     Always,
