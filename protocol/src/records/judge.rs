@@ -197,8 +197,6 @@ pub fn take_as_seen(
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use serde_json::json;
 
     use super::*;
