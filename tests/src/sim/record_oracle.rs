@@ -251,7 +251,8 @@ impl World {
 
     /// Whether whoever made an edit had seen a value when they did something to the record before.
     /// A phone that builds its mirror anew shows a record as it once was; what it has seen of it
-    /// by its own changes counts as seen nevertheless.
+    /// by its own changes, and what these set, counts as seen nevertheless (the change is made at
+    /// the device's own last one, too).
     fn had_seen_before(&self, op: OpId, edit: &Edit, value: &(String, String)) -> bool {
         let place = |op: OpId| match self.server.tenant.fate(op) {
             Some(Fate::Accepted(seq)) => Some(*seq),
@@ -261,7 +262,8 @@ impl World {
         self.editors.edits().any(|(other, earlier)| {
             let own = earlier.user.is_some() && earlier.user == edit.user;
             own && earlier.key == edit.key
-                && stands(&earlier.saw, value)
+                && (stands(&earlier.saw, value)
+                    || earlier.sets.get(&value.0).is_some_and(|set| set.to_string() == value.1))
                 && place(other).is_some_and(|before| before < at)
         })
     }
