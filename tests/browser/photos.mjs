@@ -194,6 +194,33 @@ async function story(origin, server) {
     await colleague.quit()
   })
 
+  await check('the browser dies in the one call that captures an event with ten photos: all of it or a session', async () => {
+    const profile = join(scratch, 'hurried')
+    const mortal = async () => {
+      const browser = await start(profile)
+      const page = await browser.page(origin)
+      await page.call('open', 'motomind/hurried', alice.identity)
+      await page.pick(ten.map((picture) => picture.path))
+      return { browser, page }
+    }
+    const whole = { ...damage, op_id: randomUUID() }
+    const all = (page) => page.evaluate((whole) => window.call('captureWithPhotos', whole, window.picked()), whole)
+    let { browser, page } = await mortal()
+    await new Promise((resolve) => page.expose('progress', resolve).then(() => all(page)).catch(() => {})) // cut off
+    await browser.kill();
+    ({ browser, page } = await mortal())
+    const [{ entries }, sessions] = [await page.call('timeline'), await page.call('sessions')]
+    const kept = sessions.flatMap((one) => one.photos.map((photo) => photo.photo))
+    const done = entries.length === 1
+    assert.deepEqual(kept, done ? [] : hashes.slice(0, kept.length))
+    assert.deepEqual(await page.call('verifyPhotos'), [])
+    assert.ok(await besides(page, done ? hashes : kept) < MIB)
+    assert.equal((await all(page)).duplicate, done)
+    assert.deepEqual((await page.call('photos', whole.op_id)).map((one) => one.photo), hashes)
+    assert.deepEqual([await page.call('sessions'), (await page.call('pending')).length], [[], 12])
+    await browser.quit()
+  })
+
   await check('with the quota used up a photo is refused by name, and nothing of it stays', async () => {
     const before = await standing(page)
     const { usage } = await page.quota()

@@ -31,6 +31,7 @@ const calls = {
   async captureWithPhotos(capture, files) {
     const given = []
     for (const file of files) given.push({ file, meta: '{}', preview: await preview(file) })
+    postMessage({ progress: { name: 'capture', written: 0 } })
     return JSON.parse(device.captureWithPhotos(JSON.stringify(capture), given))
   },
   photos: (event) => JSON.parse(device.photos(event)),
