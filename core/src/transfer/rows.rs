@@ -307,23 +307,24 @@ pub(crate) enum Offered {
     Lost,
 }
 
-/// Offers a photo's original again that the server does not have.
+/// Offers a photo's original again that the server does not have, and with it its preview, which is
+/// lost where the original was: what the server has, it says at once.
 pub(crate) fn offer_again(conn: &Connection, photo: Hash) -> Result<Offered, StoreError> {
     let Some(upload) = of(conn, photo, Variant::Original)? else {
         return Ok(Offered::Lost);
     };
-    if upload.item.state != UploadState::Stored {
-        return Ok(Offered::UnderWay);
-    }
-    if blobs::find(conn, &photo)?.is_none() {
-        return Ok(Offered::Lost);
-    }
     conn.prepare_cached(
         "UPDATE uploads SET state = 'queued', acked = 0, stored_at = NULL, verified_at = NULL
-         WHERE n = ?1",
+         WHERE photo = ?1 AND state = 'stored' AND EXISTS (
+           SELECT 1 FROM blobs b JOIN blob_chunks c ON c.blob = b.n
+           WHERE b.sha256 = uploads.sha256)",
     )?
-    .execute([upload.n])?;
-    Ok(Offered::Again)
+    .execute([photo.0])?;
+    Ok(match blobs::find(conn, &photo)? {
+        _ if upload.item.state != UploadState::Stored => Offered::UnderWay,
+        Some(_) => Offered::Again,
+        None => Offered::Lost,
+    })
 }
 
 impl Device {
