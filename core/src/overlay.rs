@@ -167,6 +167,7 @@ pub(crate) fn mend(device: &mut Device) -> Result<(), StoreError> {
         device.mirror_is_stale.set(true);
         // A page that is under way would continue what is gone.
         device.sync.pull.start_over();
+        device.sync.download.forget_flight();
         device.changes.tables.insert("events");
         device.changes.tables.extend(collections().map(|collection| collection.name));
     }

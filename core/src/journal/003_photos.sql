@@ -73,6 +73,8 @@ CREATE INDEX uploads_unfinished ON uploads (queued_at) WHERE state NOT IN ('stor
 CREATE TRIGGER only_photos_on_the_server_are_freed BEFORE DELETE ON blob_chunks
 WHEN EXISTS (SELECT 1 FROM blobs b JOIN photos p ON p.sha256 = b.sha256 OR p.preview = b.sha256
              WHERE b.n = OLD.blob)
- AND NOT EXISTS (SELECT 1 FROM blobs b JOIN uploads u ON u.sha256 = b.sha256
-                 WHERE b.n = OLD.blob AND u.state = 'stored')
+ AND (NOT EXISTS (SELECT 1 FROM blobs b JOIN uploads u ON u.sha256 = b.sha256
+                  WHERE b.n = OLD.blob AND u.verified_at IS NOT NULL)
+      OR EXISTS (SELECT 1 FROM blobs b JOIN uploads u ON u.sha256 = b.sha256
+                 WHERE b.n = OLD.blob AND u.state <> 'stored'))
 BEGIN SELECT RAISE(ABORT, 'a photo is freed once the server has it'); END;

@@ -159,6 +159,8 @@ pub(crate) struct SyncState {
     pub(crate) custody: custody::CustodyState,
     /// Server clock minus device clock, and when that was seen (device clock).
     pub(crate) clock_offset: Option<(i64, Millis)>,
+    /// The server's clock when it last told, UTC ms.
+    pub(crate) server_time: Option<Millis>,
     /// How long the server asks to keep what it has accepted, once it has said so.
     pub(crate) retention_days: Option<u32>,
     pub(crate) last_problem: Option<String>,
@@ -225,6 +227,7 @@ impl SyncState {
 
     fn heard_from_server(&mut self, server_time_ms: Millis, now: Millis) {
         self.clock_offset = Some((server_time_ms.saturating_sub(now), now));
+        self.server_time = Some(server_time_ms);
         self.last_success_at = Some(now);
         self.last_problem = None;
     }
@@ -312,12 +315,21 @@ impl Device {
             Next::Nothing => {}
         };
         take(pull::next(self, now)?);
-        take(push::next(self, now)?);
-        take(custody::next(self, now)?);
+        // What is planned goes out, whatever fails after it.
+        let mut failed = None;
+        let mut unless_failed = |step: Result<Next, StoreError>| match step {
+            Ok(step) => take(step),
+            Err(error) => failed = Some(error),
+        };
+        unless_failed(push::next(self, now));
+        unless_failed(custody::next(self, now));
         // Operations first: a picture's next chunk waits until they are answered.
         if !self.sync.push.is_in_flight() {
-            take(upload::next(self, now)?);
-            take(download::next(self, now)?);
+            unless_failed(upload::next(self, now));
+            unless_failed(download::next(self, now));
+        }
+        if let Some(error) = failed.filter(|_| requests.is_empty()) {
+            return Err(error);
         }
         Ok(match (requests.is_empty(), wake) {
             (false, _) => Step::Send(requests),

@@ -19,6 +19,8 @@ const REST_MS: Millis = 30 * 1000;
 pub(crate) struct DownloadFlow {
     flight: Option<Flight>,
     pub(crate) backoff: Backoff,
+    /// Of asking whether something may be freed, so that it holds up nobody's pictures.
+    verifying: Backoff,
     /// Room for pictures that the server has: the cache, and own originals that it has, bytes.
     pub(super) limit: u64,
     /// What is to be freed beyond the limit, bytes.
@@ -30,7 +32,8 @@ const LIMIT: u64 = 512 * 1024 * 1024;
 
 impl Default for DownloadFlow {
     fn default() -> Self {
-        Self { flight: None, backoff: Backoff::default(), limit: LIMIT, to_free: 0 }
+        let (backoff, verifying) = (Backoff::default(), Backoff::default());
+        Self { flight: None, backoff, verifying, limit: LIMIT, to_free: 0 }
     }
 }
 
@@ -56,6 +59,11 @@ impl DownloadFlow {
 
     pub(crate) fn is_in_flight(&self) -> bool {
         self.flight.is_some()
+    }
+
+    /// Stops waiting for a reply: the mirror that it belongs in is gone.
+    pub(crate) fn forget_flight(&mut self) {
+        self.flight = None;
     }
 }
 
@@ -85,10 +93,8 @@ pub(crate) fn next(device: &mut Device, now: Millis) -> Result<Next, StoreError>
     if device.sync.download.is_in_flight() {
         return Ok(Next::Nothing);
     }
-    if let Some(photo) = space::to_verify(device)? {
-        if let Some(until) = device.sync.download.backoff.waiting(now) {
-            return Ok(Next::At(until));
-        }
+    let rests = device.sync.download.verifying.waiting(now).is_some();
+    if let Some(photo) = space::to_verify(device)?.filter(|_| !rests) {
         let path = format!("/v1/photos/{photo}");
         let request = device.sync.request("HEAD", path, Vec::new(), Vec::new());
         return Ok(send(device, request, Asked::IsThere(photo)));
@@ -128,11 +134,14 @@ pub(crate) fn on_reply(device: &mut Device, reply: &Reply, now: Millis) -> Resul
     let named = reply.header("etag").and_then(|tag| tag.trim_matches('"').parse::<Hash>().ok());
     match (&flight.asked, reply.status, named) {
         (Asked::IsThere(photo), 200, Some(sha256)) if sha256 == *photo => {
-            device.sync.download.backoff.reset();
+            device.sync.download.verifying.reset();
             space::free(device, *photo, now)
         }
         // It said so before: it was restored, or lost its store. It gets the photo again.
-        (Asked::IsThere(photo), 404, _) => rows::offer_again(&device.conn, *photo).map(drop),
+        (Asked::IsThere(photo), 404, _) => {
+            device.sync.download.verifying.fail(now, None, &mut device.rng);
+            rows::offer_again(&device.conn, *photo).map(drop)
+        }
         (Asked::Piece(entry), 200 | 206, Some(sha256)) => take(device, entry, sha256, reply, now),
         (Asked::Piece(entry), ..) => went_wrong(device, &flight, Some(entry.clone()), reply, now),
         (Asked::IsThere(_), ..) => went_wrong(device, &flight, None, reply, now),
@@ -206,19 +215,22 @@ fn went_wrong(
             let what = if gone { "the server does not have it yet" } else { said.detail.as_str() };
             again(device, &entry, what, now)
         }
-        (Setback::Later { retry_after_s, what }, _) => {
+        (Setback::Later { retry_after_s, what }, Some(_)) => {
             device.sync.last_problem = Some(what);
             device.sync.download.backoff.fail(now, retry_after_s, &mut device.rng);
             Ok(())
         }
-        (Setback::Content(_), _) => {
-            device.sync.download.backoff.fail(now, None, &mut device.rng);
+        (Setback::Later { .. } | Setback::Content(_), _) => {
+            device.sync.download.verifying.fail(now, reply.retry_after_s, &mut device.rng);
             Ok(())
         }
     }
 }
 
 pub(crate) fn on_failure(device: &mut Device, _kind: FailureKind, now: Millis) {
-    device.sync.download.flight = None;
-    device.sync.download.backoff.fail(now, None, &mut device.rng);
+    let flight = device.sync.download.flight.take();
+    let download = &mut device.sync.download;
+    let verifies = flight.is_some_and(|flight| matches!(flight.asked, Asked::IsThere(_)));
+    let backoff = if verifies { &mut download.verifying } else { &mut download.backoff };
+    backoff.fail(now, None, &mut device.rng);
 }

@@ -155,16 +155,25 @@ pub(super) fn due(
     conn: &Connection,
     allowed: Allowed,
     now: Millis,
+    server_time: Millis,
 ) -> Result<Option<Upload>, StoreError> {
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM uploads
-         WHERE (state IN ('queued', 'sending') OR (state = 'refused' AND retry_at IS NOT NULL))
+         WHERE (state IN ('queued', 'sending') OR (state = 'refused' AND retry_at IS NOT NULL)
+                OR (state = 'planned' AND expires_at <= ?6))
            AND (retry_at IS NULL OR retry_at <= ?1 OR retry_at > ?1 + ?2)
            AND CASE variant WHEN 'preview' THEN ?3 ELSE ?4 END
-           AND (?5 OR location IS NOT NULL)
+           AND (?5 OR (location IS NOT NULL AND coalesce(expires_at, 9e18) > ?6))
          ORDER BY variant = 'original', n LIMIT 1"
     ))?;
-    let bound = params![now, REST_MS_MAX, allowed.previews, allowed.originals, allowed.beginning];
+    let bound = params![
+        now,
+        REST_MS_MAX,
+        allowed.previews,
+        allowed.originals,
+        allowed.beginning,
+        server_time
+    ];
     let mut rows = statement.query(bound)?;
     rows.next()?.map(Upload::read).transpose()
 }
@@ -233,6 +242,16 @@ pub(super) fn stands_at(conn: &Connection, n: i64, offset: u64) -> Result<(), St
     Ok(())
 }
 
+/// The rest of it is the host's to send.
+pub(super) fn planned(conn: &Connection, n: i64, offset: u64) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "UPDATE uploads SET state = 'planned', acked = ?2, attempts = 0
+         WHERE n = ?1 AND state <> 'stored'",
+    )?
+    .execute(params![n, offset as i64])?;
+    Ok(())
+}
+
 /// Counts what is about to be sent.
 pub(super) fn sends(conn: &Connection, n: i64, bytes: usize) -> Result<(), StoreError> {
     conn.prepare_cached("UPDATE uploads SET sent = sent + ?2 WHERE n = ?1")?
@@ -252,11 +271,7 @@ pub(crate) fn stored(conn: &Connection, n: i64, now: Millis) -> Result<(), Store
 }
 
 /// The upload is not there any more, or not ours: it is begun again.
-pub(super) fn lost(
-    conn: &Connection,
-    n: i64,
-    retry_at: Option<Millis>,
-) -> Result<(), StoreError> {
+pub(super) fn lost(conn: &Connection, n: i64, retry_at: Option<Millis>) -> Result<(), StoreError> {
     conn.prepare_cached(
         "UPDATE uploads SET state = 'queued', location = NULL, capability = NULL,
                 expires_at = NULL, acked = 0, attempts = attempts + 1, retry_at = ?2

@@ -1,9 +1,10 @@
 //! What takes space on this device, and what may be freed of it.
 //!
-//! An original that this device took is freed only once the server has it and has said so again
-//! when asked for that very reason; the journal itself refuses it before (a trigger).
+//! An original that this device took is freed only once the server has had it for as long as it
+//! may be restored to an older state, and has said that it has it when asked for that very reason;
+//! the journal itself refuses it before it was asked (a trigger).
 
-use motomind_protocol::{Hash, Millis};
+use motomind_protocol::{Hash, Millis, limits};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
@@ -73,7 +74,8 @@ impl Device {
     }
 
     /// Frees so many bytes, as far as there is something that may be freed: pictures from the
-    /// server at once, own originals as soon as the server has confirmed again that it has them.
+    /// server at once; own originals that the server has had for its retention (30 days at least),
+    /// as soon as it has confirmed again that it has them.
     ///
     /// # Errors
     /// [`StoreError`] when the mirror cannot be written.
@@ -101,6 +103,11 @@ fn stored_bytes(conn: &Connection) -> Result<u64, StoreError> {
 /// The next own original to free, where there is too much: the server is asked first.
 pub(super) fn to_verify(device: &Device) -> Result<Option<Hash>, StoreError> {
     let (conn, download) = (&device.conn, &device.sync.download);
+    // As operations: a server that is restored from a backup gets it again. By the server's clock,
+    // as last heard; a device clock that jumps by years frees nothing.
+    let days = device.sync.retention_days.unwrap_or(0).max(limits::RETENTION_DAYS_DEFAULT);
+    let Some(server_time) = device.sync.server_time else { return Ok(None) };
+    let kept_since = server_time.saturating_sub(i64::from(days) * limits::DAY_MS);
     if download.to_free == 0
         && stored_bytes(conn)?.saturating_add(cache::bytes(conn)?) <= download.limit
     {
@@ -110,9 +117,10 @@ pub(super) fn to_verify(device: &Device) -> Result<Option<Hash>, StoreError> {
         .prepare_cached(
             "SELECT u.sha256 FROM uploads u JOIN photos p ON p.sha256 = u.sha256
              WHERE u.state = 'stored' AND u.variant = 'original' AND p.freed_at IS NULL
+               AND u.stored_at <= ?1
              ORDER BY p.added_at, p.sha256 LIMIT 1",
         )?
-        .query_row([], |row| row.get(0).map(Hash))
+        .query_row([kept_since], |row| row.get(0).map(Hash))
         .optional()?)
 }
 

@@ -87,6 +87,12 @@ impl UploadFlow {
         self.flight.is_some()
     }
 
+    /// Bytes in one request, as the way and the budget allow.
+    fn affordable(&self) -> usize {
+        let budget = if self.metered { self.budget } else { u64::MAX };
+        self.chunk.min(usize::try_from(budget).unwrap_or(usize::MAX))
+    }
+
     fn allowed(&self, has_token: bool) -> Allowed {
         Allowed::by(&self.policy, self.metered, self.budget, has_token)
     }
@@ -114,7 +120,7 @@ pub(crate) fn next(device: &mut Device, now: Millis) -> Result<Next, StoreError>
         return Ok(Next::Nothing);
     }
     let allowed = device.sync.upload.allowed(device.sync.may_begin_uploads());
-    let due = rows::due(&device.conn, allowed, now)?;
+    let due = rows::due(&device.conn, allowed, now, server_time(device, now))?;
     let Some(upload) = due else {
         return Ok(rows::next_due(&device.conn, now)?.map_or(Next::Nothing, Next::At));
     };
@@ -125,16 +131,14 @@ pub(crate) fn next(device: &mut Device, now: Millis) -> Result<Next, StoreError>
         rows::refuse(&device.conn, upload.n, "its bytes are not here any more", None)?;
         return next(device, now);
     };
-    let (request, asked) = match (&upload.location, &upload.capability) {
-        (Some(location), Some(capability)) if !has_expired(device, &upload, now) => {
-            let (location, capability) = (location.clone(), capability.clone());
-            match device.sync.upload.known.filter(|(of, _)| *of == upload.n) {
-                None => (ask(device, location, &capability), Asked::Offset),
-                Some((_, offset)) => append(device, &upload, &blob, location, &capability, offset)?,
-            }
+    let planned = plan(device, &upload, &blob, now);
+    let (request, asked) = match planned {
+        Err(StoreError::Damaged(what)) => {
+            // It alone is damaged: it rests with that, and the others go on.
+            rows::refuse(&device.conn, upload.n, &what, None)?;
+            return next(device, now);
         }
-        _ if !allowed.beginning => return Ok(Next::Nothing),
-        _ => (begin(device, &upload, &blob)?, Asked::Begin),
+        planned => planned?,
     };
     let token = device.sync.token_serial;
     let n = upload.n;
@@ -142,10 +146,32 @@ pub(crate) fn next(device: &mut Device, now: Millis) -> Result<Next, StoreError>
     Ok(Next::Send(request))
 }
 
-/// By the server's clock, as far as it is known.
+/// The next request of an upload.
+fn plan(
+    device: &mut Device,
+    upload: &Upload,
+    blob: &Blob,
+    now: Millis,
+) -> Result<(Request, Asked), StoreError> {
+    Ok(match (&upload.location, &upload.capability) {
+        (Some(location), Some(capability)) if !has_expired(device, upload, now) => {
+            let (location, capability) = (location.clone(), capability.clone());
+            match device.sync.upload.known.filter(|(of, _)| *of == upload.n) {
+                None => (ask(device, location, &capability), Asked::Offset),
+                Some((_, offset)) => append(device, upload, blob, location, &capability, offset)?,
+            }
+        }
+        _ => (begin(device, upload, blob)?, Asked::Begin),
+    })
+}
+
+/// The server's clock, as far as it is known, UTC ms.
+fn server_time(device: &Device, now: Millis) -> Millis {
+    now.saturating_add(device.sync.clock_offset.map_or(0, |(offset, _)| offset))
+}
+
 fn has_expired(device: &Device, upload: &Upload, now: Millis) -> bool {
-    let offset = device.sync.clock_offset.map_or(0, |(offset, _)| offset);
-    upload.expires_at.is_some_and(|at| now.saturating_add(offset) >= at)
+    upload.expires_at.is_some_and(|at| server_time(device, now) >= at)
 }
 
 /// `POST`: creates the upload. What is small goes along at once.
@@ -164,9 +190,9 @@ fn begin(device: &mut Device, upload: &Upload, blob: &Blob) -> Result<Request, S
     headers.push(("upload-length", item.bytes.to_string()));
     headers.push(("upload-metadata", metadata));
     let mut body = Vec::new();
-    if item.bytes <= limits::UPLOAD_CHUNK_BYTES as u64 {
+    if item.bytes <= device.sync.upload.affordable() as u64 {
         headers.push(("content-type", BYTES.into()));
-        body = blobs::read(&device.conn, blob, 0, limits::UPLOAD_CHUNK_BYTES)?;
+        body = blobs::read(&device.conn, blob, 0, device.sync.upload.affordable())?;
         spend(device, upload.n, body.len())?;
     }
     Ok(device.sync.request("POST", "/v1/uploads".into(), headers, body))
@@ -186,9 +212,7 @@ fn append(
     capability: &str,
     offset: u64,
 ) -> Result<(Request, Asked), StoreError> {
-    let flow = &device.sync.upload;
-    let affordable = if flow.metered { flow.budget } else { u64::MAX };
-    let len = flow.chunk.min(usize::try_from(affordable).unwrap_or(usize::MAX));
+    let len = device.sync.upload.affordable();
     let body = blobs::read(&device.conn, blob, offset, len)?;
     let mut headers = tus();
     headers.push(("content-type", BYTES.into()));
@@ -262,8 +286,7 @@ fn has_begun(
     };
     let expires = reply.header("upload-expires");
     let expires = expires.and_then(|date| chrono::DateTime::parse_from_rfc2822(date).ok());
-    let by_host =
-        device.sync.upload.policy.originals_by_host && upload.item.variant == Variant::Original;
+    let by_host = is_for_the_host(device, upload);
     let begun = Begun {
         location,
         capability,
@@ -273,6 +296,11 @@ fn has_begun(
     };
     rows::begun(&device.conn, upload.n, &begun)?;
     moves_on(device, upload, offset, now)
+}
+
+/// Whether the host moves a picture's bytes.
+fn is_for_the_host(device: &Device, upload: &Upload) -> bool {
+    device.sync.upload.policy.originals_by_host && upload.item.variant == Variant::Original
 }
 
 /// The upload stands at an offset; at its length, the photo is stored and verified.
@@ -285,7 +313,10 @@ fn moves_on(
     device.sync.upload.backoff.reset();
     device.sync.last_problem = None;
     if offset == upload.item.bytes {
-        return rows::stored(&device.conn, upload.n, now);
+        return rows::stored(&device.conn, upload.n, server_time(device, now));
+    }
+    if is_for_the_host(device, upload) {
+        return rows::planned(&device.conn, upload.n, offset);
     }
     device.sync.upload.known = Some((upload.n, offset));
     rows::stands_at(&device.conn, upload.n, offset)
@@ -380,9 +411,7 @@ fn went_wrong(
                 later(device, what, retry_after_s, now);
                 Ok(())
             }
-            Setback::Content(_) => {
-                rows::refuse(&device.conn, n, &detail, rest(upload.attempts))
-            }
+            Setback::Content(_) => rows::refuse(&device.conn, n, &detail, rest(upload.attempts)),
         },
     }
 }

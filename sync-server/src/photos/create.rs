@@ -41,12 +41,16 @@ pub(crate) async fn create(
         let name = motomind_protocol::wire::DEVICE_HEADER;
         Error::Malformed(format!("{name} is missing: an upload belongs to a device"))
     })?;
+    // What the list says to be stored and the photo store has lost is taken again.
+    let store = &super::of(app)?.store;
+    let is_held = store.length(caller.tenant_id, metadata.sha256).await? == Some(bytes);
     let mut client = app.client().await?;
     let transaction = crate::database::begin(&mut client, caller.tenant_id).await?;
     crate::log::admit(&transaction, caller).await?;
+    may_preview(&transaction, caller, metadata).await?;
     // Also makes creations of one tenant follow each other: none takes what another was promised.
     let taken = lock_usage(&transaction, caller).await?;
-    let is_there = find_photo(&transaction, caller, metadata, bytes).await?;
+    let is_there = find_photo(&transaction, caller, metadata, bytes, is_held).await?;
     let lifetime = Duration::from_secs(u64::from(app.settings.upload_days) * 24 * 60 * 60);
     let lifetime = if is_there { ANSWER_LIFETIME } else { lifetime };
     let mut created = Created {
@@ -98,6 +102,40 @@ async fn lock_usage(transaction: &Transaction<'_>, caller: &Caller) -> Result<Ta
     })
 }
 
+/// Whose preview everyone will see: once a photo is on an event, it comes from whoever put it on
+/// one. And no photo that is on an event is the preview of another one: it keeps what its camera
+/// wrote into it, which no preview does.
+async fn may_preview(
+    transaction: &Transaction<'_>,
+    caller: &Caller,
+    metadata: &Metadata,
+) -> Result<(), Error> {
+    let Some(of) = metadata.preview_of else { return Ok(()) };
+    let statement = transaction
+        .prepare_cached(
+            "SELECT EXISTS (SELECT FROM event_photos WHERE tenant_id = $1 AND photo = $2),
+                    EXISTS (SELECT FROM event_photos
+                            WHERE tenant_id = $1 AND photo = $2 AND user_id = $3),
+                    $2 <> $4 AND EXISTS (SELECT FROM event_photos
+                                         WHERE tenant_id = $1 AND photo = $4)",
+        )
+        .await?;
+    let (of, own) = (of.to_string(), metadata.sha256.to_string());
+    let row = transaction
+        .query_one(&statement, &[&caller.tenant_id.0, &of, &caller.user_id.0, &own])
+        .await?;
+    let (on_an_event, by_caller, is_a_photo): (bool, bool, bool) =
+        (row.get(0), row.get(1), row.get(2));
+    if is_a_photo {
+        return Err(Error::Forbidden("a photo on an event is nobody's preview".into()));
+    }
+    if on_an_event && !by_caller {
+        let message = "a photo's preview comes from whoever put the photo on an event";
+        return Err(Error::Forbidden(message.into()));
+    }
+    Ok(())
+}
+
 /// Whether there is nothing to send. A photo has one preview, the first that came: for another one
 /// there is nothing to send either.
 async fn find_photo(
@@ -105,6 +143,7 @@ async fn find_photo(
     caller: &Caller,
     metadata: &Metadata,
     bytes: u64,
+    is_held: bool,
 ) -> Result<bool, Error> {
     let (tenant, sha256) = (&caller.tenant_id.0, metadata.sha256.to_string());
     let of = metadata.preview_of;
@@ -124,6 +163,9 @@ async fn find_photo(
     };
     if stored.unsigned_abs() != bytes {
         return Err(Error::HashMismatch); // no other length hashes to this
+    }
+    if !is_held {
+        return Ok(false);
     }
     if let Some(of) = of {
         let stored = (metadata.sha256, bytes, metadata.mime);

@@ -158,6 +158,19 @@ impl Store {
         Ok(Some((Hash(hash.finalize().into()), length)))
     }
 
+    /// Whether a published photo is there, and how long it is.
+    pub(crate) async fn length(
+        &self,
+        tenant: TenantId,
+        sha256: Hash,
+    ) -> Result<Option<u64>, object_store::Error> {
+        match self.objects.head(&published(tenant, sha256)).await {
+            Ok(object) => Ok(Some(object.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Bytes `first..end` of a published photo, as they are asked for.
     pub(crate) async fn read(
         &self,

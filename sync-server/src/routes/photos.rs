@@ -10,6 +10,7 @@ use serde::Deserialize;
 use crate::App;
 use crate::auth::Caller;
 use crate::error::Error;
+use crate::photos::store::Store;
 
 /// Which picture of the photo.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -34,7 +35,7 @@ struct Photo {
 }
 
 /// The photo with this SHA-256, or with `variant=preview` its preview. One range at a time; HEAD
-/// says that it is there.
+/// says that it is there, its bytes read and hashed for that.
 #[utoipa::path(get, path = "/v1/photos/{sha256}", security(("bearer" = [])),
     params(
         ("sha256" = String, Path, description = "SHA-256 of the original's bytes, hexadecimal"),
@@ -75,6 +76,7 @@ pub(crate) async fn photo(
     let (first, end) = range.unwrap_or((0, photo.bytes));
     let length = [(header::CONTENT_LENGTH, end - first)];
     let body = if method == Method::HEAD {
+        verify(&photos.store, &caller, &photo).await?;
         Body::empty()
     } else {
         photos.store.read(caller.tenant_id, photo.sha256, first, end).await?
@@ -87,6 +89,17 @@ pub(crate) async fn photo(
             (StatusCode::PARTIAL_CONTENT, told, length, content_range, body).into_response()
         }
     })
+}
+
+/// Whoever asks with HEAD may be about to free the only other copy: the bytes are read and hashed.
+async fn verify(store: &Store, caller: &Caller, photo: &Photo) -> Result<(), Error> {
+    let found = store.fingerprint(caller.tenant_id, photo.sha256).await?;
+    if found == Some((photo.sha256, photo.bytes)) {
+        return Ok(());
+    }
+    let what = if found.is_some() { "is damaged" } else { "is gone" };
+    tracing::error!(photo = %photo.sha256, tenant = %caller.tenant_id, "a stored photo {what}");
+    Err(Error::NotFound)
 }
 
 async fn find(app: &App, caller: &Caller, sha256: Hash, variant: Variant) -> Result<Photo, Error> {
