@@ -23,7 +23,7 @@ use motomind_tests::dice::Dice;
 use motomind_tests::postgres::{Database, Postgres, count, role};
 use motomind_tests::proxy::{Faults, Proxy};
 use motomind_tests::server::{SECRET, settings, token};
-use motomind_tests::tus::photo;
+use motomind_tests::tus::{self, photo};
 use reqwest::StatusCode;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -469,5 +469,72 @@ async fn what_the_server_lost_is_noticed_and_sent_again() {
     sync(&http, &device).await;
     let there = "SELECT count(*) FROM photos";
     assert_eq!(count(&site.database.admin().await, there).await, 2);
+    site.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn photos_and_place_follow_an_event_that_is_amended_to_the_vehicle_that_was_meant() {
+    let site = site().await;
+    let http = Http::new(&site.server.url()).unwrap();
+    let meant = Uuid::new_v4();
+    let vehicle = "INSERT INTO vehicles (tenant_id, id, make) VALUES ($1, $2, 'Ford')";
+    let admin = site.database.admin().await;
+    admin.execute(vehicle, &[&site.tenant, &meant]).await.unwrap();
+    let ((taker, _dir, _), (viewer, _other, _)) = (phone(&site), phone(&site));
+    let all = [photo(1, 50_000), photo(2, 60_000)];
+    let amended = {
+        let mut device = taker.lock().unwrap();
+        let taken = pictures(&all);
+        let wrong = device.capture_with_photos(scratch(site.vehicle), taken, now()).unwrap().op_id;
+        let said = LocationSaid {
+            latitude: 39.7025,
+            longitude: -105.0,
+            method: CorrectionMethod::MapPin,
+            address: None,
+            reason: None,
+            extraction: None,
+        };
+        device.correct_location(wrong.into(), said, now()).unwrap();
+        let mut right = scratch(meant);
+        right.payload.insert("description".into(), "scratch".into());
+        device.amend(wrong, right, now()).unwrap().op_id
+    };
+    sync(&http, &taker).await;
+    assert_eq!(taker.lock().unwrap().pending(now()).unwrap(), []);
+    sync(&http, &viewer).await;
+    let device = viewer.lock().unwrap();
+    let shown: Vec<Hash> =
+        device.photos(amended.into()).unwrap().iter().map(|one| one.photo).collect();
+    assert_eq!(shown, [Hash::of(&all[0]), Hash::of(&all[1])]);
+    let place = device.place(amended.into()).unwrap().unwrap().place.unwrap();
+    assert_eq!(place.from, PlaceFrom::Correction);
+    drop(device);
+    site.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_comes_from_whoever_put_the_photo_on_an_event() {
+    let site = site().await;
+    let http = Http::new(&site.server.url()).unwrap();
+    let (taker, _dir, _) = phone(&site);
+    let all = [photo(1, 50_000), photo(2, 60_000)];
+    {
+        let mut device = taker.lock().unwrap();
+        device.set_transfer_policy(TransferPolicy {
+            previews: When::Paused,
+            ..TransferPolicy::default()
+        });
+        device.capture_with_photos(scratch(site.vehicle), pictures(&all), now()).unwrap();
+    }
+    sync(&http, &taker).await;
+    let other = tus::Phone::new(&site.server.url(), site.tenant, Role::Technician);
+    let forged = photo(3, 5_000);
+    for picture in [&forged, &all[1]] {
+        let metadata = tus::preview(picture, &all[0]);
+        let reply = other.create_reply(picture.len(), &metadata).await;
+        assert_eq!(reply.status(), StatusCode::FORBIDDEN);
+    }
+    let previews = "SELECT count(*) FROM photo_previews";
+    assert_eq!(count(&site.database.admin().await, previews).await, 0);
     site.server.stop().await;
 }

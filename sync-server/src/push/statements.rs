@@ -169,7 +169,8 @@ fn resolved(operation: &Operation, known: &Known) -> Result<Option<EventId>, Box
                     refused(code::PARENT_REJECTED, taken_back)
                 };
             }
-            if operation.vehicle() != Some(event.vehicle_id) {
+            // An amendment may have moved it to the vehicle that was meant; photos and place follow.
+            if at == named && operation.vehicle() != Some(event.vehicle_id) {
                 let message = "the event that it is about is another vehicle's";
                 return refused(code::UNKNOWN_VEHICLE, message);
             }
