@@ -205,8 +205,13 @@ fn seen(field: &Field, event: EventId) -> (Option<(f64, f64)>, u64, Vec<String>)
     (at(field, event), field.entry(event).photos, words.collect())
 }
 
+/// As many as `PROPTEST_CASES` says, a few in every test run.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").map_or(40, |text| text.parse().unwrap())
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 200, ..ProptestConfig::default() })]
     #[test]
     fn two_devices_come_to_the_same_in_any_order_of_learning(
         acts in prop::collection::vec(act(), 1..24)

@@ -227,6 +227,9 @@ fn a_quick_capture_is_one_however_often_it_is_tried() {
     let both = ["bare.jpg", "edited.jpg"];
     let first = field.device.capture_with_photos(event.clone(), photos(&both), now).unwrap();
     field.reopen();
+    let other = photos(&["bare.jpg", "edited.jpg", "tiny.jpg"]);
+    let other = field.device.capture_with_photos(event.clone(), other, now);
+    assert!(matches!(other, Err(CaptureError::IdReused)), "one of its photos would be lost");
     let again = field.device.capture_with_photos(event, photos(&both), now).unwrap();
     assert!(!first.duplicate && again.duplicate);
     assert_eq!(first.op_id, again.op_id);

@@ -1,5 +1,7 @@
 //! A session becomes an event: the event, its photos and the session's end, in one transaction.
 
+use std::collections::BTreeSet;
+
 use motomind_protocol::flow::{self, Happening, Path, Session};
 use motomind_protocol::photo::validate_attachments;
 use motomind_protocol::position::{Sources, decide};
@@ -7,6 +9,7 @@ use motomind_protocol::{
     Attachment, Body, Event, EventId, Hash, OpId, PhotoFacts, limits, validate,
 };
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::session::{self, CAPTION, IS_PRIMARY};
@@ -107,7 +110,8 @@ impl Device {
         // The event's own id names the session, too: whoever tries again finds it.
         let session = op_id.0;
         if let Some(captured) = self.completed_before(session, &capture)? {
-            return Ok(captured);
+            let the_same = self.are_its_photos(op_id, photos)?;
+            return if the_same { Ok(captured) } else { Err(CaptureError::IdReused) };
         }
         let judged = capture.clone().into_event(op_id.into(), self.who.identity.user_id);
         validate(&with_a_photo(judged, photos.is_empty())).map_err(CaptureError::Invalid)?;
@@ -161,6 +165,31 @@ impl Device {
             true => Ok(Some(Captured { op_id, duplicate: true, warnings: Vec::new() })),
             false => Err(CaptureError::IdReused),
         }
+    }
+
+    /// Whether these are the photos that a capture in the journal was made with. Of a step that
+    /// takes one, an earlier photo is not on the event.
+    fn are_its_photos<R: std::io::Read>(
+        &self,
+        op_id: OpId,
+        photos: Vec<NewPhoto<R>>,
+    ) -> Result<bool, CaptureError> {
+        let stored = journal::find(&self.conn, op_id)?.ok_or(CaptureError::UnknownOperation)?;
+        let operation = stored.operation()?;
+        let known = operation.event().and_then(|event| event.payload.get("photos"));
+        let known: BTreeSet<&str> = known
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let in_steps = photos.iter().any(|one| one.meta.capture.step_id.is_some());
+        let mut given = BTreeSet::new();
+        for mut one in photos {
+            given.insert(hash_of(&mut one.bytes)?.to_string());
+        }
+        let given: BTreeSet<&str> = given.iter().map(String::as_str).collect();
+        Ok(if in_steps { known.is_subset(&given) } else { known == given })
     }
 
     /// What a session says of its photos on the event that it becomes.
@@ -223,4 +252,17 @@ fn flow_of(capture: &Capture) -> String {
     let kind = kind.map_or(capture.kind.as_str(), |spec| spec.name);
     let flow = flow::FLOWS.iter().find(|flow| flow.event_type == kind);
     flow.map_or(kind, |flow| flow.name).into()
+}
+
+/// The hash of what a reader gives, not held as a whole.
+fn hash_of(bytes: &mut impl std::io::Read) -> Result<Hash, CaptureError> {
+    let (mut hasher, mut piece) = (Sha256::new(), vec![0; 64 * 1024]);
+    loop {
+        match bytes.read(&mut piece) {
+            Ok(0) => return Ok(Hash(hasher.finalize().into())),
+            Ok(count) => hasher.update(&piece[..count]),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(CaptureError::Host(error.to_string())),
+        }
+    }
 }
