@@ -28,8 +28,7 @@ impl Tenant {
         if !may(pusher.role, step.action) {
             return refuse(code::FORBIDDEN, None);
         }
-        let takes_back = step.action == Action::Nothing && !operation.supersedes.is_empty();
-        if takes_back && arrived.is_none() {
+        if step.action == Action::Nothing && !operation.supersedes.is_empty() {
             let closed = self.close_all(operation, true, dice);
             self.records.nothings.insert(operation.op_id);
             let seq = closed.unwrap_or_else(|| self.log.head());

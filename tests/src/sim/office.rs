@@ -26,6 +26,11 @@ impl World {
         };
         let saw = self.server.tenant.records.document(key).map(all_of).unwrap_or_default();
         let mut edit = Edit::of(key, Action::Edit, saw);
+        // Whoever registers a garage that is there already names it anew.
+        let before = self.server.tenant.records.row(key).and_then(|row| row.fields.get("name"));
+        if let Some(name) = row.fields.get("name").filter(|name| Some(*name) != before) {
+            edit.sets.insert("name".into(), name.clone());
+        }
         edit.saw.extend(seen_in(&row.fields, &[]));
         let words = WORDS.iter().find(|(name, _)| *name == key.0).map_or(&[][..], |(_, w)| *w);
         for field in words {

@@ -263,7 +263,8 @@ impl World {
             let own = earlier.user.is_some() && earlier.user == edit.user;
             own && earlier.key == edit.key
                 && (stands(&earlier.saw, value)
-                    || earlier.sets.get(&value.0).is_some_and(|set| set.to_string() == value.1))
+                    || earlier.sets.get(&value.0).map(ToString::to_string).as_ref()
+                        == Some(&value.1))
                 && place(other).is_some_and(|before| before < at)
         })
     }
