@@ -365,25 +365,23 @@ impl Device {
         drafts: Vec<Draft>,
         aside: Vec<(OpId, String)>,
     ) -> Result<Vec<Operation>, CaptureError> {
-        let head = self.head;
-        transaction::begin(&self.conn)?;
-        let sealed: Result<Vec<Operation>, CaptureError> = drafts
-            .into_iter()
-            .map(|draft| {
-                let (operation, sealed) = self.seal(draft)?;
-                let prepared = Prepared { operation, sealed, warnings: Vec::new() };
-                self.append(&prepared)?;
-                Ok(prepared.operation)
-            })
-            .collect();
+        self.seal_all_and(drafts, aside, |_| Ok(()))
+    }
+
+    /// The same, with something else in the same transaction.
+    pub(crate) fn seal_all_and(
+        &mut self,
+        drafts: Vec<Draft>,
+        aside: Vec<(OpId, String)>,
+        beside: impl FnOnce(&rusqlite::Connection) -> Result<(), StoreError>,
+    ) -> Result<Vec<Operation>, CaptureError> {
         let out_of_sight: Vec<OpId> = aside.iter().map(|(op_id, _)| *op_id).collect();
-        let stored = sealed.and_then(|sealed| {
+        let sealed = self.store_together(None, drafts, |conn| {
             for (op_id, why) in aside {
-                journal::set_aside(&self.conn, op_id, why)?;
+                journal::set_aside(conn, op_id, why)?;
             }
-            Ok(transaction::commit(&self.conn).map(|()| sealed)?)
-        });
-        let sealed = stored.map_err(|error| self.nothing_stored(head, error))?;
+            beside(conn)
+        })?;
         if !out_of_sight.is_empty() {
             overlay::follow(self, &out_of_sight);
         }

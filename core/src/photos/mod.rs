@@ -9,7 +9,7 @@ mod album;
 mod attach;
 pub(crate) mod blobs;
 mod complete;
-mod session;
+pub(crate) mod session;
 mod small;
 pub(crate) mod uploads;
 mod view;

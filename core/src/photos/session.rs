@@ -350,6 +350,23 @@ pub(super) fn holds(conn: &Connection, photo: &Hash) -> Result<bool, StoreError>
 }
 
 /// Stores a session within the caller's transaction.
+/// Sessions on a vehicle that turned out to be another one go on with that, within the caller's
+/// transaction.
+pub(crate) fn move_to(conn: &Connection, from: VehicleId, to: VehicleId) -> Result<(), StoreError> {
+    let sessions: Vec<String> = {
+        let mut statement = conn.prepare_cached("SELECT session FROM sessions")?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        rows.collect::<Result<_, _>>()?
+    };
+    for text in sessions {
+        let session: Session = serde_json::from_str(&text)?;
+        if session.vehicle_id == from {
+            save(conn, &Session { vehicle_id: to, ..session })?;
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn save(conn: &Connection, session: &Session) -> Result<(), StoreError> {
     conn.prepare_cached(
         "INSERT INTO sessions (id, session, touched_at) VALUES (?1, ?2, ?3)

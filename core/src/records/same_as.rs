@@ -6,7 +6,7 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet};
 
 use motomind_protocol::records::RecordIntent;
-use motomind_protocol::{Body, OpId, Operation};
+use motomind_protocol::{Body, OpId, Operation, VehicleId};
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
@@ -21,6 +21,7 @@ use crate::ids::blob;
 use crate::journal::{self, Stored};
 use crate::mirror::RecordRef;
 use crate::overlay as events;
+use crate::photos::session as sessions;
 
 /// What became of a refused creation that is the same as an existing record.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -90,7 +91,11 @@ impl Device {
         self.move_waiting(&mut moving)?;
         let why = format!("the same as {}", existing.id);
         let aside = moving.foreign.into_iter().map(|op_id| (op_id, why.clone()));
-        let sealed = self.seal_all(moving.drafts, aside.collect())?;
+        let (from, to) = (moving.from, moving.to);
+        let sealed = self.seal_all_and(moving.drafts, aside.collect(), |conn| {
+            // What is photographed on it at this moment is of the vehicle that is there.
+            sessions::move_to(conn, VehicleId(from), VehicleId(to))
+        })?;
         self.show_moved(refused, &moving.moved, sealed)?;
         Ok(moving.moved)
     }

@@ -1,5 +1,6 @@
 //! Two people register one car: what was refused becomes part of what is there.
 
+use motomind_core::protocol::flow::Path;
 use motomind_core::protocol::{OpState, VehicleId};
 use motomind_core::*;
 use serde_json::{Value, json};
@@ -60,7 +61,12 @@ fn two_people_register_one_car_and_it_becomes_one() {
     let reason = a.device.pending(NOW).unwrap()[0].reason.clone().unwrap();
     assert_eq!(reason.taken_by, Some(there.id));
 
+    // At that very moment it is being photographed.
+    let photographed = a.device.begin_session(VehicleId(here.id), "damage", Path::Guided, NOW);
+    let photographed = photographed.unwrap().id;
     let moved = a.device.same_as(&here, &there, NOW).unwrap();
+    let session = a.device.session(photographed, NOW).unwrap().unwrap();
+    assert_eq!(session.vehicle_id, VehicleId(there.id));
     assert!(moved.moved.contains_key(&captured.op_id));
     let typed = Typed {
         field: "nickname".into(),
