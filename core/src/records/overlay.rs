@@ -116,6 +116,14 @@ pub(crate) fn is_known(conn: &Connection, op_id: OpId) -> Result<(), StoreError>
     }
 }
 
+/// The log is read from its beginning, and without a cursor nothing says which log that is: what
+/// the server knew of until now, it may have lost with another one. What it still knows and its log
+/// does not tell of, it says again when it is offered.
+pub(crate) fn begins(conn: &Connection) -> Result<(), StoreError> {
+    conn.execute("DELETE FROM record_told WHERE in_document = 0", [])?;
+    Ok(())
+}
+
 fn is_own(conn: &Connection, op_id: OpId) -> Result<bool, StoreError> {
     Ok(conn
         .prepare_cached(

@@ -151,6 +151,9 @@ fn take_page(
     now: Millis,
 ) -> Result<(), StoreError> {
     let tx = device.conn.unchecked_transaction()?;
+    if mirror::position(&tx)?.cursor.is_none() {
+        records::begins(&tx)?;
+    }
     let applied = match mirror::apply(&tx, &page.changes, flight.seq, flight.generation) {
         Ok(applied) => applied,
         Err(PageError::Store(error)) => {
