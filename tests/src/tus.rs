@@ -79,6 +79,12 @@ impl Phone {
         Self { url: url.into(), token, tenant, device, http }
     }
 
+    /// The same phone in the hands of whoever has this token.
+    #[must_use]
+    pub fn of_person(&self, token: &str) -> Self {
+        Self { token: token.into(), ..self.clone() }
+    }
+
     /// The same phone, whose every request is a connection of its own.
     #[must_use]
     pub fn with_fresh_connections(&self) -> Self {

@@ -93,7 +93,8 @@ impl Stage {
         for at in [0, 1, 2, 3, 4, 6] {
             accepted(&outcomes[at]);
         }
-        let phone = Phone::new(&self.server.url(), self.tenant, Role::Technician);
+        let phone = Phone::new(&self.server.url(), self.tenant, Role::Technician)
+            .of_person(&self.device.token);
         phone.upload(&small, &preview(&small, &picture)).await;
         phone.upload(&picture, &original(&picture)).await;
         batch

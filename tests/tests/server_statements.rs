@@ -156,7 +156,8 @@ async fn an_event_is_there_before_its_photos_and_their_arrival_is_told() {
     assert_eq!(stored(&stage.log().await), []);
     assert_eq!(stage.count("SELECT count(*) FROM attached_photos WHERE is_stored").await, 0);
 
-    let phone = Phone::new(&stage.server.url(), stage.tenant, Role::Technician);
+    let phone = Phone::new(&stage.server.url(), stage.tenant, Role::Technician)
+        .of_person(&stage.device.token);
     phone.upload(&small, &preview(&small, &picture)).await;
     let (whole, little) = (Hash::of(&picture), Hash::of(&small));
     assert_eq!(stored(&stage.log().await), [(whole, Some(little), 300)]);
@@ -167,7 +168,7 @@ async fn an_event_is_there_before_its_photos_and_their_arrival_is_told() {
     // What is there is not told again, whoever brings it.
     let other = Phone::new(&stage.server.url(), stage.tenant, Role::Technician);
     other.upload(&picture, &original(&picture)).await;
-    other.upload(&small, &preview(&small, &picture)).await;
+    phone.upload(&small, &preview(&small, &picture)).await;
     assert_eq!(stored(&stage.log().await), both);
     // Bytes that are there become the preview of another photo: that is news.
     let second = photo(3, 900);
