@@ -502,13 +502,11 @@ async fn photos_and_place_follow_an_event_that_is_amended_to_the_vehicle_that_wa
     sync(&http, &taker).await;
     assert_eq!(taker.lock().unwrap().pending(now()).unwrap(), []);
     sync(&http, &viewer).await;
-    let device = viewer.lock().unwrap();
-    let shown: Vec<Hash> =
-        device.photos(amended.into()).unwrap().iter().map(|one| one.photo).collect();
+    let photos = viewer.lock().unwrap().photos(amended.into()).unwrap();
+    let shown: Vec<Hash> = photos.iter().map(|one| one.photo).collect();
     assert_eq!(shown, [Hash::of(&all[0]), Hash::of(&all[1])]);
-    let place = device.place(amended.into()).unwrap().unwrap().place.unwrap();
-    assert_eq!(place.from, PlaceFrom::Correction);
-    drop(device);
+    let known = viewer.lock().unwrap().place(amended.into()).unwrap().unwrap();
+    assert_eq!(known.place.unwrap().from, PlaceFrom::Correction);
     site.server.stop().await;
 }
 
