@@ -120,30 +120,27 @@ pub(crate) fn next(device: &mut Device, now: Millis) -> Result<Next, StoreError>
         return Ok(Next::Nothing);
     }
     let allowed = device.sync.upload.allowed(device.sync.may_begin_uploads());
-    let due = rows::due(&device.conn, allowed, now, server_time(device, now))?;
-    let Some(upload) = due else {
-        return Ok(rows::next_due(&device.conn, now)?.map_or(Next::Nothing, Next::At));
-    };
-    if let Some(until) = device.sync.upload.backoff.waiting(now) {
-        return Ok(Next::At(until));
-    }
-    let Some(blob) = blobs::find(&device.conn, &upload.item.sha256)? else {
-        rows::refuse(&device.conn, upload.n, "its bytes are not here any more", None)?;
-        return next(device, now);
-    };
-    let planned = plan(device, &upload, &blob, now);
-    let (request, asked) = match planned {
-        Err(StoreError::Damaged(what)) => {
-            // It alone is damaged: it rests with that, and the others go on.
-            rows::refuse(&device.conn, upload.n, &what, None)?;
-            return next(device, now);
+    while let Some(upload) = rows::due(&device.conn, allowed, now, server_time(device, now))? {
+        if let Some(until) = device.sync.upload.backoff.waiting(now) {
+            return Ok(Next::At(until));
         }
-        planned => planned?,
-    };
-    let token = device.sync.token_serial;
-    let n = upload.n;
-    device.sync.upload.flight = Some(Flight { id: request.id, n, asked, sent_at: now, token });
-    Ok(Next::Send(request))
+        let planned = match blobs::find(&device.conn, &upload.item.sha256)? {
+            Some(blob) => plan(device, &upload, &blob, now),
+            None => Err(StoreError::Damaged("its bytes are not here any more".into())),
+        };
+        let (request, asked) = match planned {
+            Err(StoreError::Damaged(what)) => {
+                // It alone is damaged: it rests with that, and the others go on.
+                rows::refuse(&device.conn, upload.n, &what, None)?;
+                continue;
+            }
+            planned => planned?,
+        };
+        let (n, token) = (upload.n, device.sync.token_serial);
+        device.sync.upload.flight = Some(Flight { id: request.id, n, asked, sent_at: now, token });
+        return Ok(Next::Send(request));
+    }
+    Ok(rows::next_due(&device.conn, now)?.map_or(Next::Nothing, Next::At))
 }
 
 /// The next request of an upload.
