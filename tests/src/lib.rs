@@ -4,6 +4,7 @@ pub mod captures;
 pub mod dice;
 pub mod disk;
 pub mod postgres;
+pub mod process;
 pub mod proxy;
 pub mod records;
 pub mod scenario;

@@ -4,9 +4,7 @@
 //! Counts by environment: `DEVICE_PHOTOS` (60), `KILLS` (10).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
 
 use chrono::NaiveDate;
@@ -21,6 +19,7 @@ use motomind_core::{
 use motomind_server::serve::{Running, start};
 use motomind_tests::dice::Dice;
 use motomind_tests::postgres::{Database, Postgres, count, role};
+use motomind_tests::process::Process;
 use motomind_tests::proxy::{Faults, Proxy};
 use motomind_tests::server::{SECRET, settings, token};
 use motomind_tests::tus::{self, photo};
@@ -234,38 +233,6 @@ async fn whatever_is_cut_every_photo_arrives_and_little_is_sent_twice() {
                      SELECT 1 FROM photos p WHERE p.tenant_id = e.tenant_id AND p.sha256 = e.photo)";
     assert_eq!(count(&admin, missing).await, 0);
     site.server.stop().await;
-}
-
-/// A child process that is killed when dropped.
-struct Process {
-    child: Child,
-    lines: BufReader<ChildStdout>,
-}
-
-impl Process {
-    fn start(program: &str, arguments: &[&str]) -> Self {
-        let mut child = Command::new(program)
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap());
-        Self { child, lines }
-    }
-
-    fn line(&mut self) -> Option<String> {
-        let mut line = String::new();
-        (self.lines.read_line(&mut line).unwrap() > 0).then(|| line.trim().to_owned())
-    }
-}
-
-impl Drop for Process {
-    /// SIGKILL.
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,9 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use chrono::NaiveDate;
@@ -19,6 +17,7 @@ use motomind_core::{Capture, Device, OpenOptions};
 use motomind_server::{serve, settings::Settings};
 use motomind_tests::dice::Dice;
 use motomind_tests::postgres::{Database, Durability, Postgres, role};
+use motomind_tests::process::Process;
 use motomind_tests::proxy::{Faults, Proxy};
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -56,45 +55,6 @@ async fn arrived(database: &Database, tenant: Uuid) -> BTreeSet<Uuid> {
     let ids: BTreeSet<Uuid> = rows.iter().map(|row| row.get(0)).collect();
     assert_eq!(ids.len(), rows.len(), "an event arrived twice");
     ids
-}
-
-/// A child process that is killed when dropped.
-struct Process {
-    child: Child,
-    lines: BufReader<ChildStdout>,
-}
-
-impl Process {
-    fn start(program: &str, arguments: &[&str]) -> Self {
-        let mut child = Command::new(program)
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap());
-        Self { child, lines }
-    }
-
-    fn line(&mut self) -> Option<String> {
-        let mut line = String::new();
-        (self.lines.read_line(&mut line).unwrap() > 0).then(|| line.trim().to_owned())
-    }
-
-    /// SIGKILL, and everything that it had still said.
-    fn kill(mut self) -> Vec<String> {
-        let _ = self.child.kill();
-        let rest = std::iter::from_fn(|| self.line()).collect();
-        self.child.wait().unwrap();
-        rest
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 fn start_server(database: &Database, listen: &str) -> (Process, String) {

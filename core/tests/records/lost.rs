@@ -208,3 +208,39 @@ fn what_a_newer_server_says_is_kept_and_shown_after_an_update() {
     assert_eq!(a.device.records_aside().unwrap(), aside);
     assert_eq!(a.device.status(NOW).unwrap().seq, server.head(), "nothing is pulled again");
 }
+
+/// A phone that has no cursor yet cannot notice that the log it begins to read is another one. That
+/// the server knew its creation before says nothing of this log.
+#[test]
+fn what_a_server_knew_before_it_was_restored_is_offered_to_a_log_that_is_read_from_its_beginning() {
+    let mut server = Server::new();
+    let backup = server.clone();
+    let (mut a, mut b) = (Phone::new(2), Phone::new(3));
+    let van = a.device.create("vehicles", map(json!({ "nickname": "Van" })), NOW).unwrap().record;
+    // It arrives, the answer is lost; asked again the server says that it knows it. No pull ends.
+    let mut now = NOW;
+    for answered in [false, true] {
+        let Step::Send(requests) = a.device.next_step(now).unwrap() else { panic!() };
+        for request in requests {
+            let reply = server.answer(&request, now);
+            if answered && request.method == "POST" {
+                a.device.on_reply(request.id, &reply, now).unwrap();
+            } else {
+                a.device.on_failure(request.id, FailureKind::Network, now);
+            }
+        }
+        now += 3_600_000;
+    }
+    assert_eq!(a.device.pending(now).unwrap(), []);
+    server.restored(backup);
+    for title in ["Oil", "Tires"] {
+        let due = json!({ "title": title, "status": "active" });
+        b.device.create("reminders", map(due), now).unwrap();
+    }
+    sync(&mut b.device, &mut server, now);
+    for _ in 0..2 {
+        sync(&mut a.device, &mut server, now);
+    }
+    sync(&mut b.device, &mut server, now);
+    assert_eq!(b.row(&van).map(|row| row.label), Some("Van".into()));
+}
