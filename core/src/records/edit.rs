@@ -29,6 +29,7 @@ const NOW_MIN_MS: Millis = 1_767_225_600_000;
 
 /// An edit that is durable on this device and shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Edited {
     /// The record.
     pub record: RecordRef,
@@ -68,6 +69,7 @@ impl Device {
     }
 
     /// Creates a record under an id that the caller has made, so that other records can name it.
+    /// What is one record by its natural key, and has own edits that are not settled, is edited.
     ///
     /// # Errors
     /// As [`Device::create`].
@@ -83,7 +85,14 @@ impl Device {
             let before = if one { shown.fields() } else { Map::new() };
             let mut patch = patch_of(replay.collection, &before, fields);
             shown.place_texts(&mut patch);
-            Ok(Some(Step { action: Action::Create, patch, reassign_to: None }))
+            let action = match one && replay.shows_own(shown) {
+                false => Action::Create,
+                // Creations leave before edits. This comes after what this device did before.
+                true if shown.deleted_at().is_some() => Action::Restore,
+                true if patch.is_empty() => return Ok(None),
+                true => Action::Edit,
+            };
+            Ok(Some(Step { action, patch, reassign_to: None }))
         })
     }
 

@@ -16,6 +16,7 @@ use crate::mirror::{Aside, RecordEntry, RecordMarks, RecordRef, records as docs}
 
 /// A record with everything that this device knows of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct RecordView {
     /// The record.
     pub record: RecordRef,
@@ -38,6 +39,7 @@ pub struct RecordView {
 
 /// A field of a record with competing values.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct RecordConflict {
     /// The record.
     pub record: RecordRef,

@@ -112,6 +112,12 @@ impl Replay {
         self.held.contains(&op_id)
     }
 
+    /// Whether what is shown includes an own operation that the agreed document does not hold, and
+    /// that was not refused.
+    pub(crate) fn shows_own(&self, shown: &Shown) -> bool {
+        self.own.iter().any(|own| !own.refused && shown.has(own.op_id))
+    }
+
     /// What is shown.
     pub(crate) fn shown(&self) -> Shown {
         self.shown_with(|own| match own.refused {

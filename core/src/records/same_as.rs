@@ -25,6 +25,7 @@ use crate::photos::session as sessions;
 
 /// What became of a refused creation that is the same as an existing record.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Moved {
     /// Operations of the refused record that were taken back, since the existing one says all
     /// that they said, or cannot ([`Moved::typed`]).
@@ -40,6 +41,7 @@ pub struct Moved {
 
 /// A value that was typed for a refused record that is the same as an existing one.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Typed {
     /// The field; `preferences.units` for a key of an object.
     pub field: String,

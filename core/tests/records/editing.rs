@@ -67,6 +67,43 @@ fn competing_values_stay_to_choose_from() {
     assert_eq!(a.fields(&van)["nickname"], "Old van");
 }
 
+/// What has one record by its key is begun a second time before the first time was sent.
+#[test]
+fn what_is_begun_again_comes_after_what_was_done_between() {
+    for deleted in [false, true] {
+        let mut server = Server::new();
+        let mut a = Phone::new(2);
+        let collection = "user_maintenance_preferences";
+        let van = a.device.create("vehicles", map(json!({})), NOW).unwrap().record;
+        sync(&mut a.device, &mut server, NOW);
+        let interval = |source: &str| {
+            map(json!({ "user_id": Uuid::from_u128(2), "vehicle_id": van.id,
+                        "interval_type": "oil_change", "interval_value": 5000,
+                        "interval_unit": "miles", "source": source }))
+        };
+        let begun = a.device.create(collection, interval("manual"), NOW).unwrap().record;
+        a.device.edit(&begun, map(json!({ "source": "dealer" })), NOW + 1).unwrap();
+        if deleted {
+            a.device.delete(&begun, None, NOW + 2).unwrap();
+        }
+        let again = a.device.create(collection, interval("sticker"), NOW + 3).unwrap();
+        assert_eq!(again.record, begun);
+        assert_eq!(a.fields(&begun)["source"], "sticker");
+        assert_eq!(a.row(&begun).unwrap().deleted_at, None);
+        let nothing_new = a.device.create(collection, interval("sticker"), NOW + 4).unwrap();
+        assert_eq!(nothing_new.op_id, None);
+        sync(&mut a.device, &mut server, NOW + 5);
+        assert!(a.device.pending(NOW + 5).unwrap().is_empty());
+        assert!(a.device.conflicts().unwrap().is_empty());
+        let there = &server.documents[&begun];
+        assert_eq!(
+            (there.fields()["source"].as_str(), there.deleted_at()),
+            (Some("sticker"), None)
+        );
+        assert_eq!(a.fields(&begun), there.fields());
+    }
+}
+
 /// Whose it is, is asked before anything is sealed, as far as the device knows the person's role.
 #[test]
 fn what_is_someone_elses_is_refused_before_it_is_sealed() {

@@ -124,7 +124,7 @@ impl Editors {
             // An amendment leaves what later edits have set, and does not say it again.
             let amends = edit.replaces.is_some_and(|old| operation.supersedes.contains(&old));
             let said = edit.sets.values().all(|value| text.contains(&value.to_string()));
-            let does = Some(edit.action) == action || edit.discard;
+            let does = Some(edit.action) == action || edit.discard || begins_again(edit, action);
             *of == phone && edit.key == key && (amends || said) && does
         };
         match self.doubtful.iter().find(is_it) {
@@ -218,6 +218,14 @@ impl Editors {
             _ => json!(format!("{field} {number}.")),
         }
     }
+}
+
+/// Whether a person began what has one record by its key, and their device, which had begun it for
+/// them before, took that for a change of it.
+fn begins_again(edit: &Edit, action: Option<Action>) -> bool {
+    let has_key = records::find(edit.key.0).is_some_and(|c| c.key != schema::Key::Made);
+    let changes = matches!(action, Some(Action::Edit | Action::Restore));
+    has_key && edit.action == Action::Create && changes
 }
 
 /// Whether a patch gives a field, or a key of an object, this value.

@@ -259,7 +259,8 @@ impl World {
                 continue;
             };
             // A mended creation comes before the edits that followed the refused one.
-            if self.editors.edit(*op).is_some_and(|edit| edit.action == Action::Create) {
+            let edit = self.editors.edit(*op);
+            if edit.is_some_and(|e| e.action == Action::Create && e.replaces.is_some()) {
                 continue;
             }
             for phone in self.phones.iter().filter(|phone| phone.held.contains(op)) {
