@@ -15,7 +15,7 @@ use crate::device::{ChainHead, Device};
 use crate::error::{CaptureError, StoreError};
 use crate::fact::{Capture, Captured, Clock};
 use crate::records::unsettled_creation;
-use crate::{journal, mirror, open, overlay, transaction};
+use crate::{journal, mirror, overlay, transaction};
 
 /// What came of judging a capture.
 pub(crate) enum Judged {
@@ -285,7 +285,7 @@ impl Device {
         clock: Clock,
     ) -> Result<Judged, CaptureError> {
         let given = capture.op_id;
-        let op_id = given.unwrap_or_else(|| OpId(open::new_uuid(&mut self.rng, clock.wall_ms)));
+        let op_id = given.unwrap_or_else(|| self.next_op_id(clock.wall_ms));
         let event = capture.into_event(op_id.into(), self.who.identity.user_id);
         if given.is_some()
             && let Some(captured) = self.captured_before(op_id, &event)?

@@ -3,7 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
-use motomind_protocol::{ChainBreak, Hash, Operation, SealedOperation, VehicleId, verify_chain};
+use motomind_protocol::{
+    ChainBreak, Hash, OpId, Operation, SealedOperation, VehicleId, verify_chain,
+};
 use rand_chacha::ChaCha20Rng;
 use rusqlite::{Connection, OptionalExtension};
 
@@ -33,6 +35,8 @@ pub struct Device {
     pub(crate) half_written: BTreeMap<u64, HalfWritten>,
     /// How many photos were begun since the opening.
     pub(crate) photos_begun: u64,
+    /// The id that the caller made for the next operation.
+    pub(crate) given_id: Option<OpId>,
     /// The files, to attach a mirror again.
     pub(crate) files: OpenOptions,
 }
@@ -97,6 +101,7 @@ impl Device {
             mirror_is_damaged: Cell::new(false),
             half_written: BTreeMap::new(),
             photos_begun: 0,
+            given_id: None,
             files,
         })
     }

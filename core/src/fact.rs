@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 /// A fact to capture: an event without the parts that the device adds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Capture {
     /// Made by the caller to make the call idempotent; by the device when absent.
     #[serde(default)]
@@ -89,6 +90,7 @@ impl From<Millis> for Clock {
 
 /// A capture that is durable on this device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Captured {
     /// Its operation, and equally its event.
     pub op_id: OpId,

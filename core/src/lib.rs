@@ -59,6 +59,7 @@ mod ids;
 pub mod import;
 mod journal;
 pub mod mirror;
+mod once;
 mod open;
 mod overlay;
 mod pending;

@@ -20,6 +20,7 @@ use crate::{CaptureError, overlay, transfer};
 
 /// A capture that the server does not have yet, or has refused.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct PendingItem {
     /// Its operation.
     pub op_id: OpId,
@@ -53,6 +54,7 @@ pub struct PendingItem {
 
 /// The whole of syncing at a glance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Status {
     /// Captures that the server does not have: queued, sending and waiting.
     pub unsent: u64,

@@ -15,6 +15,7 @@ use crate::{journal, mirror, overlay};
 
 /// Where a person says that an event happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct LocationSaid {
     /// Degrees, −90..=90.
     pub latitude: f64,
@@ -35,6 +36,7 @@ pub struct LocationSaid {
 
 /// What is known of where an event happened.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct PlaceShown {
     /// As everyone shows it.
     pub place: Option<Place>,
@@ -48,6 +50,7 @@ pub struct PlaceShown {
 
 /// What a person said of where an event happened.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct CorrectionShown {
     /// What they said.
     pub said: LocationCorrection,

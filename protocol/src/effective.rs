@@ -23,6 +23,7 @@ use crate::{EventId, code, registry};
 
 /// What an event does to the one that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Act {
     /// It states a fact in the place of that one, or one of its own where it names none.

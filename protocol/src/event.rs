@@ -11,6 +11,7 @@ use crate::{EventId, Fix, FixAbsence, Millis, UserId, VehicleId, Violation, code
 
 /// One captured fact. Zero is a value and distinct from absent in every field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Event {
     /// Made on the device; equal to the id of the operation that captured it.
     pub id: EventId,

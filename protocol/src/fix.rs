@@ -7,6 +7,7 @@ use crate::{Millis, Violation, code};
 
 /// A measured position (WGS84).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Fix {
     /// Degrees, −90..=90. Zero is a value.
     pub latitude: f64,
@@ -45,6 +46,7 @@ pub struct Fix {
 
 /// Where a [`Fix`] comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum FixSource {
     /// A satellite receiver.
@@ -68,6 +70,7 @@ pub enum FixSource {
 
 /// Why a capture carries no [`Fix`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum FixAbsence {
     /// The person or the system said no.
@@ -85,6 +88,7 @@ pub enum FixAbsence {
 
 /// How far a [`Fix`] can be trusted as a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum FixQuality {
     /// ≤ 5 m.

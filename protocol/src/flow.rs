@@ -140,6 +140,7 @@ impl Flow {
 
 /// How a person goes through a flow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Path {
     /// One shot.
@@ -153,6 +154,7 @@ pub enum Path {
 
 /// Why a session was left.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Left {
     /// The person went back.
@@ -170,6 +172,7 @@ pub enum Left {
 
 /// Where a session stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Standing {
     /// The person is at it.
@@ -195,6 +198,7 @@ pub enum Standing {
 
 /// A photo of a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct SessionPhoto {
     /// SHA-256 of the original's bytes.
     pub photo: Hash,

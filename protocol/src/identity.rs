@@ -9,6 +9,7 @@ use crate::{TenantId, UserId};
 
 /// Whose data a device directory holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Identity {
     /// The tenant.
     pub tenant_id: TenantId,
@@ -50,6 +51,7 @@ pub struct AppMetadata {
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Reads.

@@ -29,6 +29,7 @@ pub struct Reading {
 
 /// The neighbour that a reading contradicts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Neighbour {
     /// The neighbouring event.
     pub event_id: EventId,

@@ -25,6 +25,7 @@ use crate::{
 
 /// A SHA-256, as 64 lower-case hexadecimal digits on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS), ts(type = "string"))]
 pub struct Hash(pub [u8; 32]);
 
 impl Hash {
@@ -382,6 +383,7 @@ pub fn verify_chain<'a>(
 
 /// Where an operation stands, as a person sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum OpState {
     /// Durable here, not sent yet.

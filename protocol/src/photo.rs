@@ -20,6 +20,7 @@ pub use time::{BadPhotoTime, PhotoTime, parse_offset};
 
 /// What is known of one photo.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct PhotoFacts {
     /// Of the original bytes, before any resizing: the photo's identity.
     pub sha256: Hash,
@@ -64,6 +65,7 @@ pub struct PhotoFacts {
 
 /// How a photo was captured; all of it optional, told by the host.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct CaptureFacts {
     /// The step of the capture flow, such as `odometer`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,6 +98,7 @@ pub struct CaptureFacts {
 
 /// Where a photo came from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum CaptureMethod {
     /// The camera, now.
@@ -109,6 +112,7 @@ pub enum CaptureMethod {
 
 /// How the flash was set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Flash {
     /// As the camera thinks.
@@ -124,6 +128,7 @@ pub enum Flash {
 
 /// Which side of the device looked at it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Facing {
     /// Away from the person.
@@ -137,6 +142,7 @@ pub enum Facing {
 
 /// Why there is no preview of a photo.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum PreviewAbsence {
     /// HEIC or HEIF without a thumbnail inside; the host's system can decode it, we cannot.
@@ -154,6 +160,7 @@ pub enum PreviewAbsence {
 
 /// What a person should know before trusting a photo. Informs, never refuses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct PhotoFlags {
     /// A picture of a screen: a tool for that is named, or an upload names no device at all.
     pub screenshot: bool,

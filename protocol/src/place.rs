@@ -22,6 +22,7 @@ const DISTANCE_TOLERANCE_M: f64 = 0.02;
 
 /// A person says where an event happened. A fact of its own, beside what was measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct LocationCorrection {
     /// The event's vehicle.
     pub vehicle_id: VehicleId,
@@ -59,6 +60,7 @@ pub struct LocationCorrection {
 
 /// How a person says where something happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum CorrectionMethod {
     /// Dragged the pin on a map.
@@ -74,6 +76,7 @@ pub enum CorrectionMethod {
 
 /// How an address came about. Kept, never judged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Extraction {
     /// `vision_structured`, `vision_ocr`, `geocoding`, `gps`, `manual`.
     pub method: String,
@@ -90,6 +93,7 @@ pub struct Extraction {
 
 /// Where an event happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Place {
     /// Degrees.
     pub latitude: f64,
@@ -107,6 +111,7 @@ pub struct Place {
 
 /// Where a [`Place`] is known from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum PlaceFrom {
     /// The event's fix.

@@ -50,6 +50,7 @@ pub struct Sources<'a> {
 
 /// Which position an event has, and why.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Decision {
     /// The source whose position counts; `None` where there is none.
     pub chosen: Option<Chosen>,
@@ -69,6 +70,7 @@ pub struct Decision {
 
 /// A source of a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Chosen {
     /// The device's fix.
@@ -84,6 +86,7 @@ pub enum Chosen {
 
 /// How far a position can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Confidence {
     /// Two sources agree, or one fits its circumstances.
@@ -101,6 +104,7 @@ pub enum Confidence {
 
 /// The rules, in the order in which they are tried (DOMAIN "Location · Deciding the position").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
     /// There is no usable source.

@@ -46,6 +46,7 @@ fn of_fields<T: serde::de::DeserializeOwned>(
 
 /// A vehicle.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Vehicle {
     /// Its id.
     pub id: VehicleId,
@@ -116,6 +117,7 @@ impl Vehicle {
 
 /// A garage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Garage {
     /// Its id.
     pub id: GarageId,
@@ -146,6 +148,7 @@ pub struct Garage {
 
 /// An event as the server accepted it: the fact, and how it came to be known.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct EventRecord {
     /// The fact, as captured.
     pub event: Event,
@@ -186,6 +189,7 @@ impl EventRecord {
 
 /// A remark of the server on an accepted event. Informs, never refuses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Flag {
     /// It claims to lie more than 24 hours ahead of the server.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// One thing that must be mended before an event can be accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Violation {
     /// Path of the field, such as `miles`, `payload.gallons`, `fix.latitude`.
     pub field: String,
@@ -26,6 +27,7 @@ impl Violation {
 
 /// Something worth a look before saving. Shown, never blocking.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Warning {
     /// Path of the field.
     pub field: String,

@@ -92,6 +92,7 @@ pub enum Outcome {
 
 /// Why an operation was refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Rejection {
     /// A stable name from [`crate::code`].
     pub code: String,
@@ -282,6 +283,7 @@ pub enum ChangeKind {
 
 /// A fact beside events, as the server keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Stated<T> {
     /// The operation that states it; the row's own id where another SQL client wrote it.
     pub id: Uuid,

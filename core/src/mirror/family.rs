@@ -123,6 +123,7 @@ pub(super) fn remove_untold(conn: &Connection) -> Result<(), StoreError> {
 
 /// The whole story of an event.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Family {
     /// The first event of the chain.
     pub root: EventId,
@@ -135,6 +136,7 @@ pub struct Family {
 
 /// One event of a [`Family`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct FamilyMember {
     /// The event, as in a list; the whole record is in it.
     pub entry: TimelineEntry,

@@ -15,6 +15,7 @@ use crate::ids::{blob, blob_opt, read_id};
 
 /// Which part of the timeline to show. Newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(default)]
 pub struct TimelineQuery {
     /// One vehicle, or all.
@@ -35,6 +36,7 @@ pub struct TimelineQuery {
 
 /// Where a page ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct PageKey {
     /// Time of the last entry, UTC ms.
     pub occurred_at: Millis,
@@ -44,6 +46,7 @@ pub struct PageKey {
 
 /// A page of the timeline.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct TimelinePage {
     /// Newest first.
     pub entries: Vec<TimelineEntry>,
@@ -53,6 +56,7 @@ pub struct TimelinePage {
 
 /// One event as shown in a list. The whole record is a call away: [`TimelineEntry::record`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct TimelineEntry {
     /// The event.
     pub event_id: EventId,
@@ -95,6 +99,7 @@ impl TimelineEntry {
 
 /// A vehicle with what its timeline says of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct VehicleEntry {
     /// The row.
     pub vehicle: Vehicle,

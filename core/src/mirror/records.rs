@@ -23,6 +23,7 @@ use crate::ids::{blob, blob_opt, read_id_opt};
 
 /// Names a record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct RecordRef {
     /// The name of its collection.
     pub collection: String,
@@ -39,6 +40,7 @@ impl RecordRef {
 
 /// An entry of the log that rests aside.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Aside {
     /// Its place in the log.
     pub seq: u64,
@@ -301,6 +303,7 @@ pub(crate) fn aside(conn: &Connection, id: Option<Uuid>) -> Result<Vec<Aside>, S
 
 /// A record's row as far as lists show it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct RecordEntry {
     /// Its id.
     pub id: Uuid,
@@ -317,6 +320,7 @@ pub struct RecordEntry {
 
 /// Where a record stands on this device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct RecordMarks {
     /// Whether what is shown is agreed.
     pub state: RecordState,
@@ -328,6 +332,7 @@ pub struct RecordMarks {
 
 /// Whether what is shown of a record is agreed with the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum RecordState {
     /// As the server's log says.

@@ -37,6 +37,7 @@ pub enum PhotoError {
 
 /// What could not be read of a photo that is kept all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum PhotoNote {
     /// The file ends before it says that it does.

@@ -44,6 +44,7 @@ pub enum PhotoTarget {
 
 /// What the host knows of a photo.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(default)]
 pub struct PhotoMeta {
     /// The media type as the system says; held against the bytes.
@@ -65,6 +66,7 @@ pub struct PhotoMeta {
 
 /// How much room the host has, as it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Room {
     /// Free for this app: of the disk, or of the browser's quota. Bytes.
     pub free_bytes: u64,

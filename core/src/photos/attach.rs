@@ -22,6 +22,7 @@ use crate::{mirror, overlay};
 
 /// What to say anew of a photo on an event; what is absent stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(default)]
 pub struct PhotoEdit {
     /// The person's words; an empty text clears them.

@@ -41,17 +41,25 @@ impl Device {
     ) -> Result<Session, CaptureError> {
         let clock = clock.into();
         let id = open::new_uuid(&mut self.rng, clock.wall_ms);
-        self.begin_session_as(id, vehicle, flow.into(), path, clock)
+        self.begin_session_as(id, vehicle, flow, path, clock)
     }
 
-    pub(super) fn begin_session_as(
+    /// The same under an id that the caller has made: beginning it again is going on with it.
+    ///
+    /// # Errors
+    /// As [`Device::begin_session`].
+    pub fn begin_session_as(
         &mut self,
         id: Uuid,
         vehicle: VehicleId,
-        flow: String,
+        flow: impl Into<String>,
         path: Path,
-        clock: Clock,
+        clock: impl Into<Clock>,
     ) -> Result<Session, CaptureError> {
+        let clock = clock.into();
+        if let Some(begun) = load(&self.conn, id)? {
+            return Ok(begun);
+        }
         self.notice_left_sessions(clock)?;
         let session = Session::begin(id, vehicle, flow, path, clock.wall_ms);
         let over = session.after(Happening::Left(Left::Navigation), clock.wall_ms);
@@ -298,7 +306,7 @@ impl Device {
         supersedes: Vec<OpId>,
         clock: Clock,
     ) -> Result<Draft, CaptureError> {
-        let op_id = OpId(open::new_uuid(&mut self.rng, clock.wall_ms));
+        let op_id = self.next_op_id(clock.wall_ms);
         let needs = unsettled_creation(&self.conn, vehicle.0)?.into_iter().collect();
         Ok(Draft { op_id, lane: vehicle.0, supersedes, needs, body, clock })
     }

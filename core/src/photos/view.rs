@@ -16,6 +16,7 @@ use crate::{journal, mirror, overlay};
 
 /// A photo on an event, as everyone shows it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct PhotoShown {
     /// SHA-256 of the original's bytes.
     pub photo: Hash,
@@ -51,6 +52,7 @@ pub struct PhotoShown {
 
 /// [`PhotoFlags`], to be written out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct FlagsShown {
     /// A picture of a screen.
     pub screenshot: bool,
@@ -68,6 +70,7 @@ impl From<PhotoFlags> for FlagsShown {
 
 /// Where the bytes of a picture are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Whereabouts {
     /// What names them, where it is known.
     pub sha256: Option<Hash>,

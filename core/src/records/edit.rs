@@ -247,7 +247,7 @@ impl Device {
         supersedes: Vec<OpId>,
         clock: Clock,
     ) -> Result<Draft, CaptureError> {
-        let op_id = OpId(open::new_uuid(&mut self.rng, clock.wall_ms));
+        let op_id = self.next_op_id(clock.wall_ms);
         let mut needs = Vec::new();
         if intent.step.action != Action::Nothing {
             for id in [intent.record_id].into_iter().chain(named(&intent)) {

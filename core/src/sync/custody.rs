@@ -22,6 +22,7 @@ const INTERVAL_MS: Millis = 7 * 24 * 60 * 60 * 1000;
 
 /// What the last comparison found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct CustodyReport {
     /// When, UTC ms of the device clock.
     pub compared_at: Millis,

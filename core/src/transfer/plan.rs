@@ -19,6 +19,7 @@ use crate::photos::blobs;
 
 /// One request that the host's system can make by itself, hours later, without a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct UploadPlan {
     /// SHA-256 of what goes up: what [`Device::write_blob`] writes.
     pub sha256: Hash,

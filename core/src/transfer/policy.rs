@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What may be transferred when. Operations always may: they are a few hundred bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(default)]
 pub struct TransferPolicy {
     /// Previews on their way up.
@@ -22,6 +23,7 @@ pub struct TransferPolicy {
 
 /// Over which network something may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum When {
     /// Any.

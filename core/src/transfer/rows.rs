@@ -17,6 +17,7 @@ pub(super) const REST_MS_MAX: Millis = 6 * 60 * 60 * 1000;
 
 /// Which picture of a photo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Variant {
     /// The small one.
@@ -38,6 +39,7 @@ impl Variant {
 
 /// Where a picture stands on its way up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum UploadState {
     /// Waits for its turn, or for a network that it may use.
@@ -54,6 +56,7 @@ pub enum UploadState {
 
 /// A picture on its way up, as a person sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct UploadItem {
     /// SHA-256 of the photo's original.
     pub photo: Hash,

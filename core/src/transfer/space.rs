@@ -15,6 +15,7 @@ use crate::photos::blobs;
 
 /// What takes space, bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct SpaceReport {
     /// The journal's file.
     pub journal: u64,

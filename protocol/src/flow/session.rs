@@ -8,6 +8,7 @@ use crate::{Violation, code};
 
 /// One person photographing for one event. Its photos survive a crash with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Session {
     /// Made on the device.
     pub id: Uuid,

@@ -15,6 +15,7 @@ use crate::{EventId, Hash, VehicleId, Violation, code};
 /// Statements are facts and all kept; of each photo of an event the newest counts ([`attached`]).
 /// Deleting the one never deletes the other.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Attachment {
     /// The event's vehicle.
     pub vehicle_id: VehicleId,

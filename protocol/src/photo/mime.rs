@@ -12,6 +12,7 @@ pub const MAGIC_BYTES: usize = 64;
 
 /// A kind of picture that is accepted as a photo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub enum PhotoMime {
     /// JPEG.
     #[serde(rename = "image/jpeg")]

@@ -16,6 +16,7 @@ const OFFSET_MINUTES: std::ops::RangeInclusive<i32> = -12 * 60..=14 * 60;
 /// On the wire `2024-05-02T10:11:12.345` or, with an offset, `2024-05-02T10:11:12.345-06:00`;
 /// milliseconds only where the camera gives them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS), ts(type = "string"))]
 pub struct PhotoTime {
     local: NaiveDateTime,
     offset_minutes: Option<i32>,

@@ -12,6 +12,7 @@ use crate::{DeviceId, Hash, Millis, UserId};
 
 /// A field with several values, none of which was made by someone who had seen the others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Conflict {
     /// The field; `preferences.units` for a key of an object.
     pub field: String,
@@ -21,6 +22,7 @@ pub struct Conflict {
 
 /// One of several values of a field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Competing {
     /// The value; null where the field was cleared.
     pub value: Value,
@@ -31,6 +33,7 @@ pub struct Competing {
 
 /// Who made a change, when and where.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct By {
     /// The person, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,6 +47,7 @@ pub struct By {
 
 /// One change of a record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Revision {
     /// The change.
     pub hash: Hash,

@@ -10,6 +10,7 @@ use crate::{Hash, OpId};
 
 /// The body of an operation on a record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct RecordIntent {
     /// The name of its [`super::Collection`].
     pub collection: String,
@@ -31,6 +32,7 @@ pub struct RecordIntent {
 
 /// What is to be done to a record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Step {
     /// The kind of change.
     pub action: Action,
@@ -44,6 +46,7 @@ pub struct Step {
 
 /// A kind of change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// The record begins.
@@ -60,6 +63,7 @@ pub enum Action {
 
 /// What is to be done if a superseded operation has been accepted after all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Instead {
     /// The superseded operation.
     pub op_id: OpId,
@@ -73,6 +77,7 @@ pub type Patch = BTreeMap<String, FieldEdit>;
 
 /// What becomes of a field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum FieldEdit {
     /// It gets this value; `null` clears it.
@@ -85,6 +90,7 @@ pub enum FieldEdit {
 
 /// Changes of a text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct TextEdit {
     /// What the person changed, in the text that they saw.
     pub splices: Vec<Splice>,
@@ -96,6 +102,7 @@ pub struct TextEdit {
 
 /// An earlier change of the same text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Over {
     /// The operation that made it.
     pub op_id: OpId,
@@ -106,6 +113,7 @@ pub struct Over {
 /// Characters taken out and put in at one place. Places of one list count in the text before any
 /// of it, ascend and do not overlap.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "types", derive(ts_rs::TS))]
 pub struct Splice {
     /// Unicode scalar values before it.
     pub at: usize,

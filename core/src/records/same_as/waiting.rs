@@ -15,7 +15,6 @@ use crate::capture::Draft;
 use crate::device::Device;
 use crate::error::CaptureError;
 use crate::journal::{self, Stored};
-use crate::open;
 
 /// Records and what they are called from now on. One whose id follows from the refused record's is
 /// another record then, too.
@@ -80,7 +79,7 @@ impl Device {
         stored: &Stored,
         moving: &mut Moving,
     ) -> Result<(), CaptureError> {
-        let op_id = OpId(open::new_uuid(&mut self.rng, moving.clock.wall_ms));
+        let op_id = self.next_op_id(moving.clock.wall_ms);
         let moved = |id: EventId| {
             let moved = moving.moved.moved.get(&id.into());
             moved.map_or(id, |op| EventId::from(*op))
