@@ -81,7 +81,8 @@ impl Device {
         clock: impl Into<Clock>,
     ) -> Result<Captured, CaptureError> {
         let known = self.event_for_statements(event)?;
-        let (shown, root) = self.shown_and_root(known.id)?.unwrap_or((known.clone(), None));
+        let of_it = self.shown_and_root(known.id, known.id)?;
+        let (shown, root) = of_it.unwrap_or((known.clone(), None));
         let source = match (measured(&shown), root) {
             (None, Some(root)) => root,
             _ => shown,
@@ -128,8 +129,9 @@ impl Device {
     /// [`StoreError`] when the files cannot be read.
     pub fn place(&self, event: EventId) -> Result<Option<PlaceShown>, StoreError> {
         overlay::catch_up(self)?;
+        let asked = event;
         let event = journal::stands_for(&self.conn, event)?;
-        let Some((shown, root)) = self.shown_and_root(event)? else { return Ok(None) };
+        let Some((shown, root)) = self.shown_and_root(asked, event)? else { return Ok(None) };
         let told = self.corrections_of(event)?;
         let counts = counting(told.iter().filter_map(Told::counts));
         let place_by = |corrections: &[Told<LocationCorrection>]| {
@@ -153,20 +155,28 @@ impl Device {
         }))
     }
 
-    /// Of an event's family the one that counts, or the one asked for where none does, and the
-    /// first.
-    fn shown_and_root(&self, event: EventId) -> Result<Option<(Event, Option<Event>)>, StoreError> {
+    /// Of an event's family the one that counts, and the first. Where none counts the one asked
+    /// for, which everyone knows by that name, and not what took its place on this device: that may
+    /// be a retraction, which says where it was made.
+    fn shown_and_root(
+        &self,
+        asked: EventId,
+        event: EventId,
+    ) -> Result<Option<(Event, Option<Event>)>, StoreError> {
         let family = self.noting_damage(mirror::family_of(&self.conn, event))?;
         let Some(family) = family else { return Ok(None) };
         let read = |id: EventId| {
             let member = family.members.iter().find(|one| one.entry.event_id == id);
             member.map(|one| one.entry.record().map(|record| record.event)).transpose()
         };
+        let root = read(family.root)?;
         let shown = match family.counts {
             Some(counts) => read(counts)?,
-            None => read(event)?,
+            None => match read(asked)? {
+                None => root.clone().or(read(event)?),
+                asked => asked,
+            },
         };
-        let root = read(family.root)?;
         Ok(shown.map(|shown| (shown, root)))
     }
 }

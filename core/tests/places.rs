@@ -8,6 +8,7 @@ mod field;
 use field::*;
 use motomind_core::protocol::place::{CorrectionMethod, Extraction, PlaceFrom};
 use motomind_core::protocol::position::Rule;
+use motomind_core::protocol::wire::Outcome;
 use motomind_core::protocol::{EventId, Fix, FixSource, OpId, OpState};
 use motomind_core::*;
 use proptest::prelude::*;
@@ -103,6 +104,27 @@ fn a_correction_is_taken_back_before_and_after_it_was_sent() {
     field.sync(&mut office);
     assert_eq!(at(&field, event), Some((2.0, -104.0)));
     assert_eq!(field.pending(), []);
+}
+
+/// Where it was taken back says nothing of where it happened, also not on the device that did so.
+#[test]
+fn an_event_that_was_taken_back_happened_where_it_did_and_not_where_it_was_taken_back() {
+    let mut field = Field::new();
+    let mut office = Office::default();
+    let now = field.tick();
+    let event = EventId::from(field.device.capture(capture("fuel"), now).unwrap().op_id);
+    // It arrives, and the answer does not.
+    let sent = field.push_with(&mut office, &|_| Some(Outcome::Unknown));
+    office.take(&sent[0]);
+    let mut retraction = capture("retraction");
+    retraction.corrects = Some(event);
+    retraction.fix = Some(Fix::at(1.0, 2.0, FixSource::Gps));
+    let now = field.tick();
+    field.device.amend(event.into(), retraction, now).unwrap();
+    field.sync(&mut office);
+    assert_eq!(field.pending(), []);
+    assert!(field.entry(event).hidden);
+    assert_eq!(at(&field, event), None);
 }
 
 #[test]
