@@ -47,6 +47,13 @@ pub struct Position {
     pub server_offset_ms: Option<i64>,
 }
 
+impl Position {
+    /// Whether the mirror holds all that the server's log told when this device last heard of it.
+    pub(crate) fn has_the_whole_log(&self) -> bool {
+        self.cursor.is_some() && !self.rebuilding && self.seq >= self.head
+    }
+}
+
 /// Creates the mirror's tables in an empty database file (the server's way in).
 ///
 /// # Errors

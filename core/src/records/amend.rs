@@ -14,7 +14,7 @@ use super::overlay;
 use super::replay::{Replay, Shown};
 use crate::capture::Draft;
 use crate::device::Device;
-use crate::error::{CaptureError, StoreError};
+use crate::error::CaptureError;
 use crate::fact::{Captured, Clock};
 use crate::journal::{self, Stored};
 use crate::mirror::{self, RecordRef};
@@ -141,7 +141,7 @@ impl Device {
         for may_be in self.may_have_arrived(old)? {
             let shown = with(&replay, &old.chain, may_be);
             if without.document.is_none() && old.action != Action::Create {
-                if self.has_the_whole_log()? {
+                if self.noting_damage(mirror::position(&self.conn))?.has_the_whole_log() {
                     // There is no such record: its creation was refused, or taken back.
                     continue;
                 }
@@ -161,12 +161,6 @@ impl Device {
             intent.instead.push(Instead { op_id: may_be, step });
         }
         self.draft_in_place(intent, old, clock)
-    }
-
-    /// Whether the mirror holds all that the server's log told when this device last heard of it.
-    fn has_the_whole_log(&self) -> Result<bool, StoreError> {
-        let position = self.noting_damage(mirror::position(&self.conn))?;
-        Ok(position.cursor.is_some() && !position.rebuilding && position.seq >= position.head)
     }
 
     /// An operation that takes the place of another. In a record's lane it comes last.

@@ -15,7 +15,7 @@ use super::{Backoff, FailureKind, Next, Reply, RequestId, Setback, TokenSerial, 
 use crate::device::Device;
 use crate::error::StoreError;
 use crate::ids::read_id;
-use crate::{journal, overlay, transfer};
+use crate::{journal, mirror, overlay, transfer};
 
 /// How often the device asks by itself, ms.
 const INTERVAL_MS: Millis = 7 * 24 * 60 * 60 * 1000;
@@ -30,7 +30,8 @@ pub struct CustodyReport {
     pub held: u64,
     /// Operations that the server had accepted and does not hold any more; they go again.
     pub offered_again: Vec<OpId>,
-    /// Photos of which the server lacks the original and this device has it; they go again.
+    /// Photos of which the server lacks the original or the preview and this device has it; they go
+    /// again.
     pub photos_again: Vec<Hash>,
     /// Photos of which neither has the original.
     pub photos_lost: Vec<Hash>,
@@ -153,6 +154,12 @@ fn compare(device: &mut Device, custody: &Custody, now: Millis) -> Result<(), St
             transfer::Offered::UnderWay => {}
             transfer::Offered::Lost => report.photos_lost.push(*photo),
         }
+    }
+    // The server misses originals that it knows of. That a preview is gone, its log alone tells.
+    if mirror::position(&tx)?.has_the_whole_log() {
+        report.photos_again.extend(transfer::offer_untold(&tx)?);
+        report.photos_again.sort_unstable();
+        report.photos_again.dedup();
     }
     tx.commit()?;
     overlay::follow(device, &report.offered_again);

@@ -239,6 +239,8 @@ fn offer_lost_again(
         journal::offer_again(&tx, *op)?;
     }
     tx.commit()?;
+    // It may have lost more than operations.
+    device.sync.custody.wanted = true;
     overlay::follow(device, &lost);
     Ok(())
 }

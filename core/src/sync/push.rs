@@ -338,6 +338,7 @@ fn settle(
         device.head = journal::chain_head(&device.conn)?;
     }
     if other_log {
+        device.sync.custody.wanted = true;
         super::pull::rebuild(device)?;
     }
     let suspect = suspect.map(|(suspect, _)| suspect);

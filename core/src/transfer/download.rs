@@ -5,7 +5,7 @@ use motomind_protocol::wire::problem;
 use motomind_protocol::{Hash, Millis, limits};
 
 use super::cache::{self, Entry};
-use super::{Variant, rows, space};
+use super::{Variant, again, rows, space};
 use crate::device::Device;
 use crate::error::{CaptureError, StoreError};
 use crate::photos::blobs;
@@ -140,7 +140,7 @@ pub(crate) fn on_reply(device: &mut Device, reply: &Reply, now: Millis) -> Resul
         // It said so before: it was restored, or lost its store. It gets the photo again.
         (Asked::IsThere(photo), 404, _) => {
             device.sync.download.verifying.fail(now, None, &mut device.rng);
-            rows::offer_again(&device.conn, *photo).map(drop)
+            again::offer_again(&device.conn, *photo).map(drop)
         }
         (Asked::Piece(entry), 200 | 206, Some(sha256)) => take(device, entry, sha256, reply, now),
         (Asked::Piece(entry), ..) => went_wrong(device, &flight, Some(entry.clone()), reply, now),

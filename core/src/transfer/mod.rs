@@ -11,6 +11,7 @@
 //!      └──▶ planned: the host moves the bytes by itself and tells how that went
 //! ```
 
+mod again;
 mod cache;
 pub(crate) mod download;
 mod plan;
@@ -24,7 +25,8 @@ pub use policy::{TransferPolicy, When};
 pub use rows::{UploadItem, UploadState, Variant};
 pub use space::SpaceReport;
 
+pub(crate) use again::{Offered, offer_again, offer_all_again, offer_untold};
 pub(crate) use cache::{read as read_cached, size as cached_size};
 pub(crate) use download::DownloadFlow;
-pub(crate) use rows::{Offered, offer_again, offer_all_again, unsent};
+pub(crate) use rows::unsent;
 pub(crate) use upload::UploadFlow;

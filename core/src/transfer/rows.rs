@@ -9,7 +9,6 @@ use serde::Serialize;
 use super::TransferPolicy;
 use crate::device::Device;
 use crate::error::{CaptureError, StoreError};
-use crate::photos::blobs;
 
 /// Longest rest of a picture that the server would not take, ms; also how far ahead a time to try
 /// again can lie, so that a clock set back does not prolong it.
@@ -298,51 +297,6 @@ pub(super) fn refuse(
     )?
     .execute(params![n, problem, retry_at])?;
     Ok(())
-}
-
-/// Offers everything again whose bytes are here: the server's store may be another one now. What
-/// it has, it says at once.
-pub(crate) fn offer_all_again(conn: &Connection) -> rusqlite::Result<()> {
-    conn.execute(
-        "UPDATE uploads SET state = 'queued', location = NULL, capability = NULL,
-                expires_at = NULL, acked = 0, stored_at = NULL, verified_at = NULL
-         WHERE state = 'stored' AND EXISTS (
-           SELECT 1 FROM blobs b JOIN blob_chunks c ON c.blob = b.n
-           WHERE b.sha256 = uploads.sha256)",
-        [],
-    )
-    .map(drop)
-}
-
-/// What became of offering a photo again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Offered {
-    /// It goes again.
-    Again,
-    /// It had not arrived yet, and is on its way.
-    UnderWay,
-    /// Its bytes are not here.
-    Lost,
-}
-
-/// Offers a photo's original again that the server does not have, and with it its preview, which is
-/// lost where the original was: what the server has, it says at once.
-pub(crate) fn offer_again(conn: &Connection, photo: Hash) -> Result<Offered, StoreError> {
-    let Some(upload) = of(conn, photo, Variant::Original)? else {
-        return Ok(Offered::Lost);
-    };
-    conn.prepare_cached(
-        "UPDATE uploads SET state = 'queued', acked = 0, stored_at = NULL, verified_at = NULL
-         WHERE photo = ?1 AND state = 'stored' AND EXISTS (
-           SELECT 1 FROM blobs b JOIN blob_chunks c ON c.blob = b.n
-           WHERE b.sha256 = uploads.sha256)",
-    )?
-    .execute([photo.0])?;
-    Ok(match blobs::find(conn, &photo)? {
-        _ if upload.item.state != UploadState::Stored => Offered::UnderWay,
-        Some(_) => Offered::Again,
-        None => Offered::Lost,
-    })
 }
 
 impl Device {

@@ -309,7 +309,7 @@ impl Field {
     }
 }
 
-fn push_reply(
+pub(crate) fn push_reply(
     office: &mut Office,
     request: &Request,
     verdict: Verdict<'_>,
@@ -339,7 +339,7 @@ fn push_reply(
     .unwrap()
 }
 
-fn pull_reply(office: &Office, request: &Request, now: i64) -> Vec<u8> {
+pub(crate) fn pull_reply(office: &Office, request: &Request, now: i64) -> Vec<u8> {
     let after = request.path.split("cursor=").nth(1).map_or(0, |cursor| cursor.parse().unwrap());
     let changes: Vec<Box<RawValue>> = office.log[after..]
         .iter()
