@@ -10,4 +10,5 @@ pub mod records;
 pub mod scenario;
 pub mod server;
 pub mod sim;
+pub mod stage;
 pub mod tus;

@@ -1,44 +1,26 @@
-//! What the server holds of a device, what it can prove of it, and whether it finds a flipped byte.
+//! What the server holds of a device, as it tells that device.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use motomind_protocol::place::CorrectionMethod;
 use motomind_protocol::wire::Custody;
-use motomind_protocol::{Hash, LocationCorrection, OpId, Role, SealedOperation, limits};
-use motomind_server::evidence::{Evidence, Gap, PhotoEvidence, verify};
-use motomind_server::serve::{Running, start};
-use motomind_tests::captures::{abandoned, attachment};
-use motomind_tests::postgres::{Database, Postgres};
+use motomind_protocol::{Hash, Role, SealedOperation, limits};
+use motomind_server::evidence::{Gap, verify};
+use motomind_tests::captures::attachment;
 use motomind_tests::server::{
-    Sender, accepted, damage, problem, read, reading, rejection, retraction, settings,
+    Sender, accepted, damage, problem, read, reading, rejection, retraction,
 };
-use motomind_tests::tus::{Phone, original, photo, preview};
+use motomind_tests::stage::Stage;
+use motomind_tests::tus::{Phone, original, photo};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
-use tempfile::TempDir;
-use tokio_postgres::Client;
 use uuid::Uuid;
 
-struct Stage {
-    database: Database,
-    server: Running,
-    tenant: Uuid,
-    vehicle: Uuid,
-    store: TempDir,
-    device: Sender,
+/// What a test of custody asks of the stage.
+trait Custodian {
+    async fn custody(&self) -> Custody;
+    async fn ask(&self, person: &Sender, device: Uuid) -> reqwest::Response;
 }
 
-impl Stage {
-    async fn set() -> Self {
-        let database = Postgres::shared().database().await;
-        let (tenant, vehicle) = database.tenant_with_vehicle().await;
-        let store = TempDir::new().unwrap();
-        let mut settings = settings(&database);
-        settings.photo_store = Some(store.path().to_str().unwrap().into());
-        let server = start(settings).await.unwrap();
-        let device = Sender::new(&server, tenant, Role::Technician);
-        Self { database, server, tenant, vehicle, store, device }
-    }
-
+impl Custodian for Stage {
     async fn custody(&self) -> Custody {
         read(self.ask(&self.device, self.device.device).await).await
     }
@@ -46,58 +28,6 @@ impl Stage {
     async fn ask(&self, person: &Sender, device: Uuid) -> reqwest::Response {
         let request = person.request(Method::GET, "/v1/devices/me/custody");
         request.header("motomind-device", device.to_string()).send().await.unwrap()
-    }
-
-    /// What an operator's connection finds.
-    async fn verified(&self, with_photos: bool) -> Evidence {
-        let admin = self.operator().await;
-        let store = self.store.path().to_str().filter(|_| with_photos);
-        verify(&admin, self.tenant, self.device.device, store).await.unwrap()
-    }
-
-    async fn operator(&self) -> Client {
-        let admin = self.database.admin().await;
-        let setting = format!("SET app.current_tenant_id = '{}'", self.tenant);
-        admin.batch_execute(&setting).await.unwrap();
-        admin
-    }
-
-    /// Changes stored bytes as nobody may: with triggers off, as the superuser.
-    async fn tamper(&self, sql: &str) {
-        let admin = self.operator().await;
-        let sql = format!("SET session_replication_role = replica; {sql}");
-        admin.batch_execute(&sql).await.unwrap();
-    }
-
-    /// Everything of one device: an event with a photo, a place, a session, a refused reading, and
-    /// what took its place.
-    async fn fill(&mut self) -> Vec<SealedOperation> {
-        let (vehicle, picture, small) = (self.vehicle, photo(1, 5_000), photo(2, 500));
-        let device = &mut self.device;
-        let mut event = damage(vehicle, 1);
-        event.notes = Some("two \u{0} marks, ü".into());
-        event.payload.insert("photos".into(), json!([Hash::of(&picture)]));
-        let refused = reading(vehicle, 20, 10);
-        let place = LocationCorrection::new(&event, (39.7, -104.9), CorrectionMethod::MapPin);
-        let batch = vec![
-            device.seal(event.clone()),
-            device.state(attachment(&event, &picture, 1)),
-            device.state(place),
-            device.state(abandoned(vehicle, Hash::of(&picture))),
-            device.seal(reading(vehicle, 10, 1_000)),
-            device.seal(refused.clone()),
-            device.superseding(reading(vehicle, 20, 1_010), &[OpId::from(refused.id)]),
-        ];
-        let outcomes = device.outcomes(batch.clone()).await;
-        assert_eq!(rejection(&outcomes[5]).0, "odometer_out_of_order");
-        for at in [0, 1, 2, 3, 4, 6] {
-            accepted(&outcomes[at]);
-        }
-        let phone = Phone::new(&self.server.url(), self.tenant, Role::Technician)
-            .of_person(&self.device.token);
-        phone.upload(&small, &preview(&small, &picture)).await;
-        phone.upload(&picture, &original(&picture)).await;
-        batch
     }
 }
 
@@ -176,7 +106,8 @@ async fn custody_tells_every_life_with_its_gaps_and_the_photos_that_are_missing(
     let sealed = copy.state(off);
     accepted(&copy.outcome(sealed).await);
     assert_eq!(stage.custody().await.missing_photos.photos, [claimed]);
-    let found = stage.verified(false).await;
+    let operator = stage.operator().await;
+    let found = verify(&operator, stage.tenant, stage.device.device, None).await.unwrap();
     assert_eq!(found.findings, []);
     let gap = |incarnation, first, last| Gap { incarnation, first, last };
     assert!(
@@ -188,7 +119,7 @@ async fn custody_tells_every_life_with_its_gaps_and_the_photos_that_are_missing(
 #[tokio::test]
 async fn custody_is_told_to_its_own_person_and_to_managers() {
     let mut stage = Stage::set().await;
-    stage.fill().await;
+    accepted(&stage.device.send(damage(stage.vehicle, 1)).await);
     let device = stage.device.device;
     let colleague = Sender::new(&stage.server, stage.tenant, Role::Technician);
     let reply = problem(stage.ask(&colleague, device).await).await;
@@ -212,126 +143,5 @@ async fn custody_is_told_to_its_own_person_and_to_managers() {
     let document = reqwest::get(format!("{}/openapi.json", stage.device.url)).await.unwrap();
     let document: serde_json::Value = document.json().await.unwrap();
     assert!(document["paths"][path]["get"].is_object());
-    stage.server.stop().await;
-}
-
-#[tokio::test]
-async fn what_was_sealed_can_be_put_together_again_and_proven() {
-    let mut stage = Stage::set().await;
-    let batch = stage.fill().await;
-    let found = stage.verified(true).await;
-    assert_eq!(found.findings, []);
-    assert_eq!((found.operations, found.lives, found.without_text), (7, 1, 0));
-    assert_eq!((found.gaps.as_slice(), found.loose.as_slice()), (&[][..], &[][..]));
-    let photos = PhotoEvidence { objects: 2, bytes: 5_500, missing: 0 };
-    assert_eq!(found.photos, Some(photos));
-    assert!(found.to_string().ends_with("everything is as it was sealed"), "{found}");
-    // The event's bytes are kept once.
-    let kept = "SELECT o.text, o.body_at, o.bytes, e.body FROM operations o
-                  JOIN vehicle_events e ON e.id = o.op_id WHERE o.device_seq = 1";
-    let row = stage.operator().await.query_one(kept, &[]).await.unwrap();
-    let (text, event): (String, String) = (row.get(0), row.get(3));
-    assert_eq!(text.len() + event.len(), batch[0].text.len());
-    assert_eq!(row.get::<_, i32>(2) as usize, batch[0].text.len());
-    // What is settled stays: not even the server may change it.
-    let server = stage.database.connect(motomind_tests::postgres::role::SERVER).await;
-    let change = "UPDATE operations SET text = text || ' ' WHERE outcome = 'accepted'";
-    let error = motomind_tests::postgres::as_tenant(&server, stage.tenant, change).await;
-    assert_eq!(motomind_tests::postgres::constraint(&error.unwrap_err()), "operations_settled");
-    // From before texts were kept: said so, and nothing is held against it.
-    stage.tamper("UPDATE operations SET text = NULL, body_at = NULL WHERE device_seq = 5").await;
-    let found = stage.verified(false).await;
-    assert_eq!((found.findings.as_slice(), found.without_text), (&[][..], 1));
-    stage.server.stop().await;
-}
-
-#[tokio::test]
-async fn a_flipped_byte_is_found_wherever_it_is() {
-    let mut stage = Stage::set().await;
-    let batch = stage.fill().await;
-    let id = |at: usize| batch[at].op_id.to_string();
-    let flip = |table: &str, column: &str, key: &str| {
-        format!("UPDATE {table} SET {column} = overlay({column} PLACING 'X' FROM 40) WHERE {key}")
-    };
-    let by_id = |at: usize| format!("id = '{}'", id(at));
-    let op = |at: usize| format!("op_id = '{}'", id(at));
-    for (flipped, what, named) in [
-        (flip("operations", "text", &op(0)), id(0), "operations.text"),
-        (flip("operations", "text", &op(3)), id(3), "operations.text"),
-        (flip("vehicle_events", "body", &by_id(0)), id(0), "vehicle_events.body"),
-        (flip("event_photos", "body", &by_id(1)), id(1), "event_photos.body"),
-        (flip("location_corrections", "body", &by_id(2)), id(2), "location_corrections.body"),
-        (
-            format!("UPDATE rejected_operations SET text = set_byte(text, 40, 1) WHERE {}", op(5)),
-            id(5),
-            "refused operation",
-        ),
-        (
-            format!(
-                "UPDATE operations SET hash = set_byte(hash, 3, 7 # get_byte(hash, 3)) WHERE {}",
-                op(4)
-            ),
-            id(4),
-            "operations.hash",
-        ),
-        (format!("UPDATE operations SET device_seq = 77 WHERE {}", op(6)), id(6), "another place"),
-        (
-            format!("UPDATE operations SET body_at = body_at + 1 WHERE {}", op(0)),
-            id(0),
-            "operations.text",
-        ),
-        (flip("change_log", "entry", &format!("entity_id = '{}'", id(2))), id(2), "change_log"),
-        (format!("DELETE FROM vehicle_events WHERE {}", by_id(0)), id(0), "is gone"),
-    ] {
-        let admin = stage.operator().await;
-        let setup = "BEGIN; SET LOCAL session_replication_role = replica";
-        admin.batch_execute(setup).await.unwrap();
-        admin.batch_execute(&flipped).await.unwrap();
-        let found = verify(&admin, stage.tenant, stage.device.device, None).await.unwrap();
-        let named_so = |found: &Evidence| {
-            found.findings.iter().any(|one| one.what == what && one.why.contains(named))
-        };
-        assert!(named_so(&found), "{flipped}\n{found}");
-        assert!(found.to_string().ends_with("not as it was sealed"));
-        admin.batch_execute("ROLLBACK").await.unwrap();
-    }
-    assert_eq!(stage.verified(true).await.findings, []);
-
-    // An operation replaced as a whole, with a hash of its own, does not follow.
-    let mut forged = batch[4].open().unwrap();
-    forged.clock.wall_ms += 1;
-    forged.prev_hash = Hash::of(b"elsewhere");
-    let forged = forged.seal().unwrap();
-    let forge = format!(
-        "UPDATE operations SET text = $f${}$f$, body_at = NULL, hash = '\\x{}' WHERE {}",
-        forged.text,
-        forged.hash,
-        op(4)
-    );
-    let admin = stage.operator().await;
-    admin.batch_execute("BEGIN; SET LOCAL session_replication_role = replica").await.unwrap();
-    admin.batch_execute(&forge).await.unwrap();
-    let found = verify(&admin, stage.tenant, stage.device.device, None).await.unwrap();
-    let broken = found.findings.iter().filter(|finding| finding.why.contains("does not follow"));
-    let broken: Vec<&str> = broken.map(|finding| finding.what.as_str()).collect();
-    assert_eq!(broken, [id(4), id(5)], "{found}");
-    admin.batch_execute("ROLLBACK").await.unwrap();
-
-    // The objects of the photo store: a flipped bit, then none at all.
-    for (picture, what) in [(photo(1, 5_000), "photo"), (photo(2, 500), "preview")] {
-        let name = Hash::of(&picture).to_string();
-        let path = stage.store.path().join(format!("photos/{}/{name}", stage.tenant));
-        let mut altered = picture.clone();
-        altered[picture.len() / 2] ^= 1;
-        std::fs::write(&path, altered).unwrap();
-        let found = stage.verified(true).await;
-        assert_eq!(found.findings[0].what, format!("{what} {name}"), "{found}");
-        assert_eq!(stage.verified(false).await.findings, []);
-        std::fs::remove_file(&path).unwrap();
-        let found = stage.verified(true).await;
-        assert_eq!(found.findings[0].why, "the photo store does not have it");
-        std::fs::write(&path, picture).unwrap();
-    }
-    assert_eq!(stage.verified(true).await.findings, []);
     stage.server.stop().await;
 }

@@ -6,39 +6,25 @@ use motomind_protocol::wire::{Change, ChangeKind, Outcome};
 use motomind_protocol::{
     Attachment, Event, EventId, Fix, FixSource, Hash, LocationCorrection, OpId, Role, VehicleId,
 };
-use motomind_server::serve::{Running, start};
 use motomind_tests::captures::{abandoned, attachment, completed};
-use motomind_tests::postgres::{Database, Postgres, count_as_tenant};
+use motomind_tests::postgres::count_as_tenant;
 use motomind_tests::server::{
-    Sender, accepted, damage, reading, rejection, restoration, retraction, settings,
+    Sender, accepted, damage, reading, rejection, restoration, retraction,
 };
+use motomind_tests::stage::Stage;
 use motomind_tests::tus::{Phone, original, photo, preview};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use uuid::Uuid;
 
-/// A server with a photo store, and a device of a technician.
-struct Stage {
-    database: Database,
-    server: Running,
-    tenant: Uuid,
-    vehicle: Uuid,
-    device: Sender,
-    _store: TempDir,
+/// What these tests ask of the stage.
+trait Stating {
+    async fn event(&mut self) -> Event;
+    async fn count(&self, query: &str) -> i64;
+    async fn json(&self, query: &str) -> Value;
+    async fn log(&self) -> Vec<Change>;
 }
 
-impl Stage {
-    async fn set() -> Self {
-        let database = Postgres::shared().database().await;
-        let (tenant, vehicle) = database.tenant_with_vehicle().await;
-        let store = TempDir::new().unwrap();
-        let mut settings = settings(&database);
-        settings.photo_store = Some(store.path().to_str().unwrap().into());
-        let server = start(settings).await.unwrap();
-        let device = Sender::new(&server, tenant, Role::Technician);
-        Self { database, server, tenant, vehicle, device, _store: store }
-    }
-
+impl Stating for Stage {
     /// An event that was accepted.
     async fn event(&mut self) -> Event {
         let event = damage(self.vehicle, 1);

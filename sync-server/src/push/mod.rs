@@ -16,7 +16,7 @@ mod load;
 mod needs;
 mod read;
 mod records;
-mod statements;
+pub(crate) mod statements;
 mod store;
 
 use std::collections::HashSet;
@@ -31,7 +31,7 @@ use known::Known;
 pub(crate) use read::Batch;
 use read::{Item, Received};
 use store::Writes;
-pub(crate) use store::body_text;
+pub(crate) use store::{EVENT_ROWS, EventColumns, Sealer, body_text};
 
 use crate::App;
 use crate::error::Error;

@@ -19,6 +19,7 @@ use super::{Sitting, load, needs};
 use crate::error::Error;
 
 mod ground;
+pub(crate) mod rows;
 mod write;
 
 use ground::Ground;

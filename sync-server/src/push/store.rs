@@ -5,9 +5,12 @@ use std::collections::HashMap;
 use deadpool_postgres::Transaction;
 use motomind_protocol::records::{Closed, Closing};
 use motomind_protocol::wire::Outcome;
-use motomind_protocol::{DeviceId, EventId, Identity, OpId, Operation, SealedOperation, TenantId};
+use motomind_protocol::{
+    DeviceId, EventId, Identity, Millis, OpId, Operation, SealedOperation, TenantId,
+};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::judge::Bench;
@@ -61,60 +64,46 @@ impl Writes<'_> {
         transaction: &Transaction<'_>,
         bench: &Bench,
     ) -> Result<(), Error> {
-        let columns = EventColumns::of(&self.events)?;
+        let mut columns = EventColumns::default();
+        for (received, corrects) in &self.events {
+            columns.push(&received.sealed, &received.operation, *corrects)?;
+        }
         let device = self.events.first().map(|(received, _)| received.operation.device_id.0);
         let statement = transaction
-            .prepare_cached(
+            .prepare_cached(&format!(
                 "INSERT INTO vehicle_events
                    (tenant_id, id, vehicle_id, type, occurred_at, date, timezone, miles,
                     total_minor, currency, vendor, notes, payload, fix, fix_absent, session_id,
-                    corrects, reason, body, received_at, op_id, device_id, user_id)
-                 SELECT $1, id, vehicle_id, type, from_epoch_ms(occurred_at), date, timezone, miles,
-                        total_minor, currency, vendor, notes, json_projection(payload),
-                        json_projection(fix), fix_absent, session_id,
-                        corrects, reason, body, from_epoch_ms($2), id, $3, $4
-                 FROM unnest($5::uuid[], $6::uuid[], $7::text[], $8::bigint[], $9::date[],
-                             $10::text[], $11::int[], $12::bigint[], $13::text[], $14::text[],
-                             $15::text[], $16::text[], $17::text[], $18::text[], $19::uuid[],
-                             $20::uuid[], $21::text[], $22::text[])
-                   AS e (id, vehicle_id, type, occurred_at, date, timezone, miles, total_minor,
-                         currency, vendor, notes, payload, fix, fix_absent, session_id, corrects,
-                         reason, body)",
-            )
+                    corrects, reason, body, received_at, op_id, device_id, user_id) {EVENT_ROWS}"
+            ))
             .await?;
         let caller = &bench.caller;
-        transaction
-            .execute(
-                &statement,
-                &[
-                    &caller.tenant_id.0,
-                    &bench.now,
-                    &device,
-                    &caller.user_id.0,
-                    &columns.id,
-                    &columns.vehicle_id,
-                    &columns.kind,
-                    &columns.occurred_at,
-                    &columns.date,
-                    &columns.timezone,
-                    &columns.miles,
-                    &columns.total_minor,
-                    &columns.currency,
-                    &columns.vendor,
-                    &columns.notes,
-                    &columns.payload,
-                    &columns.fix,
-                    &columns.fix_absent,
-                    &columns.session_id,
-                    &columns.corrects,
-                    &columns.reason,
-                    &columns.body,
-                ],
-            )
-            .await?;
+        let from = Sealer { tenant: caller.tenant_id.0, device, user: caller.user_id.0 };
+        transaction.execute(&statement, &columns.parameters(&from, &bench.now)).await?;
         Ok(())
     }
 }
+
+/// Whose operations rows are made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sealer {
+    pub(crate) tenant: Uuid,
+    pub(crate) device: Option<Uuid>,
+    pub(crate) user: Uuid,
+}
+
+/// Rows of `vehicle_events`, as they follow from what was sealed: `verify` makes them again.
+pub(crate) const EVENT_ROWS: &str = "
+    SELECT $1::uuid AS tenant_id, id, vehicle_id, type, from_epoch_ms(occurred_at) AS occurred_at,
+           date, timezone, miles, total_minor, currency, vendor, notes,
+           json_projection(payload) AS payload, json_projection(fix) AS fix, fix_absent, session_id,
+           corrects, reason, body, from_epoch_ms($2) AS received_at, id AS op_id,
+           $3::uuid AS device_id, $4::uuid AS user_id
+    FROM unnest($5::uuid[], $6::uuid[], $7::text[], $8::bigint[], $9::date[], $10::text[],
+                $11::int[], $12::bigint[], $13::text[], $14::text[], $15::text[], $16::text[],
+                $17::text[], $18::text[], $19::uuid[], $20::uuid[], $21::text[], $22::text[])
+      AS e (id, vehicle_id, type, occurred_at, date, timezone, miles, total_minor, currency,
+            vendor, notes, payload, fix, fix_absent, session_id, corrects, reason, body)";
 
 /// Closes ids for ever and says so in the log; each comes with what closes it. They are closed to
 /// this user, whose closing takes the place of another one's.
@@ -307,8 +296,8 @@ pub(crate) fn signed(number: u64) -> i64 {
 
 /// The events of a piece, column by column. Texts lose NUL here, which Postgres cannot hold; the
 /// body has it escaped.
-#[derive(Default)]
-struct EventColumns<'a> {
+#[derive(Debug, Default)]
+pub(crate) struct EventColumns<'a> {
     id: Vec<Uuid>,
     vehicle_id: Vec<Uuid>,
     kind: Vec<String>,
@@ -330,16 +319,13 @@ struct EventColumns<'a> {
 }
 
 impl<'a> EventColumns<'a> {
-    fn of(accepted: &[(&'a Received, Option<EventId>)]) -> Result<Self, Error> {
-        let mut columns = Self::default();
-        for (received, corrects) in accepted {
-            columns.push(received, *corrects)?;
-        }
-        Ok(columns)
-    }
-
-    fn push(&mut self, received: &'a Received, corrects: Option<EventId>) -> Result<(), Error> {
-        let Some(event) = received.operation.event() else {
+    pub(crate) fn push(
+        &mut self,
+        sealed: &'a SealedOperation,
+        operation: &'a Operation,
+        corrects: Option<EventId>,
+    ) -> Result<(), Error> {
+        let Some(event) = operation.event() else {
             return Err(Error::Internal("an accepted operation has no event".into()));
         };
         self.id.push(event.id.0);
@@ -365,8 +351,40 @@ impl<'a> EventColumns<'a> {
         self.session_id.push(event.session_id);
         self.corrects.push(corrects.map(|event| event.0));
         self.reason.push(event.reason.as_deref().map(projected));
-        self.body.push(body_text(&received.sealed, "event")?);
+        self.body.push(body_text(sealed, "event")?);
         Ok(())
+    }
+
+    /// For [`EVENT_ROWS`].
+    pub(crate) fn parameters<'b>(
+        &'b self,
+        from: &'b Sealer,
+        received_at: &'b Millis,
+    ) -> [&'b (dyn ToSql + Sync); 22] {
+        [
+            &from.tenant,
+            received_at,
+            &from.device,
+            &from.user,
+            &self.id,
+            &self.vehicle_id,
+            &self.kind,
+            &self.occurred_at,
+            &self.date,
+            &self.timezone,
+            &self.miles,
+            &self.total_minor,
+            &self.currency,
+            &self.vendor,
+            &self.notes,
+            &self.payload,
+            &self.fix,
+            &self.fix_absent,
+            &self.session_id,
+            &self.corrects,
+            &self.reason,
+            &self.body,
+        ]
     }
 }
 
