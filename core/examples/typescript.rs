@@ -11,9 +11,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
 use motomind_core::protocol::records::{Revision, schema};
-use motomind_core::protocol::{Violation, flow, registry};
+use motomind_core::photo::PhotoNote;
+use motomind_core::protocol::{EventRecord, Garage, Violation, flow, registry};
 use motomind_core::{
-    Aside, Capture, Captured, CustodyReport, Edited, Family, LocationSaid, Moved, PendingItem,
+    Aside, Capture, Captured, CustodyReport, Edited, Family, FlagsShown, LocationSaid, Moved, PendingItem,
     PhotoEdit, PhotoMeta, PhotoShown, PlaceShown, RecordConflict, RecordEntry, RecordView,
     SpaceReport, Status, TimelinePage, TimelineQuery, TransferPolicy, UploadItem, UploadPlan,
     VehicleEntry,
@@ -52,8 +53,8 @@ fn main() {
         UploadPlan,
         VehicleEntry,
         Violation,
-        flow::Session,
-        motomind_core::protocol::EventRecord,
+        flow::Session, PhotoNote,
+        FlagsShown, Garage, EventRecord,
     );
     println!(
         "// Made by core/examples/typescript.rs from the Rust types; changed there, not here."

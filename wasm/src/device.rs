@@ -1,10 +1,10 @@
-//! The device as JavaScript sees it.
+//! The device as JavaScript sees it: opening, what it shows, syncing.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use motomind_core::http::{Http, SyncEnd};
-use motomind_core::protocol::{Hash, Identity, Millis};
-use motomind_core::{Capture, Clock, OpenOptions, TimelineQuery};
+use motomind_core::protocol::{Hash, Identity, Millis, OpId, VehicleId};
+use motomind_core::{CaptureError, Clock, OpenOptions, TimelineQuery};
 use serde::Serialize;
 use serde_json::{from_str, json};
 use sqlite_wasm_vfs::sahpool::OpfsSAHPoolUtil;
@@ -25,23 +25,25 @@ extern "C" {
 #[wasm_bindgen]
 pub struct Device {
     device: Mutex<motomind_core::Device>,
-    pool: OpfsSAHPoolUtil,
+    /// Its files in OPFS; none where it lives in memory.
+    pool: Option<OpfsSAHPoolUtil>,
     /// Names the span in which the steady clock runs: the life of this worker.
     worker_life: Uuid,
 }
 
 #[wasm_bindgen]
 impl Device {
-    /// Opens or creates the device in the OPFS directory `name`. `identity` is
-    /// `{"tenant_id", "user_id"}`, needed at the first opening only; `seed` 32 fresh bytes from
-    /// `crypto.getRandomValues`.
+    /// Opens or creates the device in the OPFS directory `name`, or in memory without one.
+    /// `identity` is `{"tenant_id", "user_id"}`, needed at the first opening only; `seed` 32 fresh
+    /// bytes from `crypto.getRandomValues`; `key` encrypts, in a build that can.
     ///
     /// # Errors
     /// `already_open`, `wrong_identity`, `no_identity`, `newer_schema`, `journal_damaged`, …
     pub async fn open(
-        name: String,
+        name: Option<String>,
         identity: Option<String>,
         seed: Vec<u8>,
+        key: Option<String>,
     ) -> Result<Device, JsValue> {
         console_error_panic_hook::set_once();
         let identity: Option<Identity> =
@@ -50,36 +52,31 @@ impl Device {
             .map_err(|_| failure("malformed", "the seed must have 32 bytes"))?;
         let mut life = [0; 16];
         getrandom::fill(&mut life).map_err(|error| failure("no_entropy", error))?;
-        let pool = files::take(&name).await?;
+        let worker_life = uuid::Builder::from_random_bytes(life).into_uuid();
+        let pool = match &name {
+            Some(name) => Some(files::take(name).await?),
+            None => None,
+        };
+        // In memory every device has names of its own.
+        let of_its_own = |file: &str| match name {
+            Some(_) => file.to_string(),
+            None => format!("{worker_life}-{file}"),
+        };
         let options = OpenOptions {
-            journal: "journal.db".into(),
-            mirror: "mirror.db".into(),
-            vfs: Some(name),
+            journal: of_its_own("journal.db"),
+            mirror: of_its_own("mirror.db"),
+            vfs: name,
             identity,
-            key: None,
+            key,
             seed,
             now: now(),
         };
         let device = motomind_core::Device::open(options).map_err(|error| {
             // Let go of the files, so that opening can be tried again from anywhere.
-            let _ = pool.pause();
+            let _ = pool.as_ref().map(OpfsSAHPoolUtil::pause);
             opening(error)
         })?;
-        Ok(Self {
-            device: Mutex::new(device),
-            pool,
-            worker_life: uuid::Builder::from_random_bytes(life).into_uuid(),
-        })
-    }
-
-    /// Captures a fact. Durable when this returns.
-    ///
-    /// # Errors
-    /// `invalid`, `confirm_jump`, `id_reused`, `disk_full`, …: nothing was stored.
-    pub fn capture(&self, capture: &str) -> Result<String, JsValue> {
-        let capture: Capture = from_str(capture).map_err(malformed)?;
-        let captured = self.lock().capture(capture, self.clock()).map_err(capturing)?;
-        text(&captured)
+        Ok(Self { device: Mutex::new(device), pool, worker_life })
     }
 
     /// A page of the timeline, newest first.
@@ -99,12 +96,60 @@ impl Device {
         text(&self.lock().vehicles().map_err(|error| storing(&error))?)
     }
 
+    /// One vehicle, deleted or not; `null` where it is not known here.
+    ///
+    /// # Errors
+    /// `storage`.
+    pub fn vehicle(&self, vehicle: &str) -> Result<String, JsValue> {
+        let vehicle = VehicleId(id(vehicle)?);
+        text(&self.lock().vehicle(vehicle).map_err(|error| storing(&error))?)
+    }
+
+    /// Live garages by name.
+    ///
+    /// # Errors
+    /// `storage`.
+    pub fn garages(&self) -> Result<String, JsValue> {
+        text(&self.lock().garages().map_err(|error| storing(&error))?)
+    }
+
+    /// What has changed since it was last asked: `{"tables", "vehicles", "records"}`.
+    ///
+    /// # Errors
+    /// `malformed`.
+    #[wasm_bindgen(js_name = takeChanges)]
+    pub fn take_changes(&self) -> Result<String, JsValue> {
+        let changes = self.lock().take_changes();
+        text(&json!({
+            "tables": changes.tables,
+            "vehicles": changes.vehicles,
+            "records": changes.records,
+        }))
+    }
+
     /// Everything that the server does not have or has refused.
     ///
     /// # Errors
     /// `storage`.
     pub fn pending(&self) -> Result<String, JsValue> {
         text(&self.lock().pending(now()).map_err(|error| storing(&error))?)
+    }
+
+    /// One operation of this device, whatever its state; `null` where the journal has it not.
+    ///
+    /// # Errors
+    /// `storage`.
+    pub fn operation(&self, op_id: &str) -> Result<String, JsValue> {
+        let op_id = OpId(id(op_id)?);
+        text(&self.lock().operation(op_id, now()).map_err(|error| storing(&error))?)
+    }
+
+    /// Offers a refused or resting operation again as it is.
+    ///
+    /// # Errors
+    /// `unknown_operation`, `storage`.
+    pub fn retry(&self, op_id: &str) -> Result<(), JsValue> {
+        self.lock().retry(OpId(id(op_id)?), now()).map_err(capturing)
     }
 
     /// Syncing at a glance.
@@ -144,13 +189,23 @@ impl Device {
     pub fn close(self) -> Result<(), JsValue> {
         let Self { device, pool, .. } = self;
         drop(device);
-        pool.pause().map_err(|error| failure("storage", error))
+        pool.map_or(Ok(()), |pool| pool.pause().map_err(|error| failure("storage", error)))
     }
 }
 
 impl Device {
     pub(crate) fn lock(&self) -> MutexGuard<'_, motomind_core::Device> {
         self.device.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something under an id that the caller has made; `None` where it was done before.
+    pub(crate) fn once<T>(
+        &self,
+        op_id: &str,
+        act: impl FnOnce(&mut motomind_core::Device, Clock) -> Result<T, CaptureError>,
+    ) -> Result<Option<T>, JsValue> {
+        let (op_id, clock) = (OpId(id(op_id)?), self.clock());
+        self.lock().once(op_id, |device| act(device, clock)).map_err(capturing)
     }
 
     pub(crate) fn clock(&self) -> Clock {

@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use js_sys::{Error, Reflect};
 use motomind_core::{CaptureError, OpenError, StoreError};
+use serde_json::json;
 use wasm_bindgen::JsValue;
 
 /// An `Error` with a `code`.
@@ -12,6 +13,14 @@ pub(crate) fn failure(code: &str, message: impl Display) -> JsValue {
     // Setting a property of a fresh object cannot fail.
     let _ = Reflect::set(&error, &"code".into(), &code.into());
     error.into()
+}
+
+/// An `Error` with a `code`, and with `data` that a program can read.
+fn telling(code: &str, message: impl Display, data: &serde_json::Value) -> JsValue {
+    let error = failure(code, message);
+    let data = js_sys::JSON::parse(&data.to_string()).unwrap_or(JsValue::UNDEFINED);
+    let _ = Reflect::set(&error, &"data".into(), &data);
+    error
 }
 
 pub(crate) fn malformed(error: impl Display) -> JsValue {
@@ -34,8 +43,13 @@ pub(crate) fn opening(error: OpenError) -> JsValue {
 
 pub(crate) fn capturing(error: CaptureError) -> JsValue {
     let code = match &error {
-        CaptureError::Invalid(_) => "invalid",
-        CaptureError::ConfirmJump { .. } => "confirm_jump",
+        CaptureError::Invalid(violations) => {
+            return telling("invalid", &error, &json!({ "violations": violations }));
+        }
+        CaptureError::ConfirmJump { miles, before } => {
+            let data = json!({ "miles": miles, "before": before });
+            return telling("confirm_jump", &error, &data);
+        }
         CaptureError::IdReused => "id_reused",
         CaptureError::UnknownOperation => "unknown_operation",
         CaptureError::UnknownRecord(_) => "unknown_record",

@@ -6,8 +6,12 @@
 #![cfg(all(target_family = "wasm", target_os = "unknown"))]
 
 pub mod device;
+pub mod evidence;
+pub mod facts;
 mod failure;
 mod files;
 pub mod photos;
 pub mod picked;
+pub mod records;
+pub mod sessions;
 pub mod transfer;

@@ -1,15 +1,15 @@
-//! Photos and the sessions in which they are taken, as JavaScript sees them. Bytes cross the border
-//! as `Uint8Array`s of at most 1 MiB, or are read here from the `Blob` that the host has.
+//! Photos as JavaScript sees them. Bytes cross the border
+//! as `Uint8Array`s of at most 1 MiB, given or asked for.
 
 use js_sys::{Object, Reflect, Uint8Array};
 use motomind_core::photo::PreviewAbsence;
-use motomind_core::protocol::{EventId, Hash, VehicleId};
+use motomind_core::protocol::{EventId, Hash};
 use motomind_core::{
-    AddedPhoto, Capture, FlagsShown, HostPreview, NewPhoto, PhotoHandle, PhotoMeta, PhotoTarget,
-    Variant,
+    AddedPhoto, Capture, CaptureError, FlagsShown, HostPreview, NewPhoto, PhotoEdit, PhotoHandle,
+    PhotoMeta, PhotoTarget, Variant,
 };
 use serde::Deserialize;
-use serde_json::{Value, from_str, from_value, json};
+use serde_json::{Value, from_str, json};
 use uuid::Uuid;
 use wasm_bindgen::prelude::*;
 
@@ -66,14 +66,27 @@ impl Device {
     }
 
     /// Ends a photo; durable when this returns. `preview` is the host's small picture of it, at most
-    /// 1,600 pixels long; without one, `makePreview` is to follow.
+    /// 1,600 pixels long; without one, `makePreview` is to follow. Where the photo is of an event,
+    /// what puts it there gets the id that the caller has made.
     ///
     /// # Errors
-    /// As `writePhoto`; `session_over`: nothing is left of the photo.
+    /// As `writePhoto`; `session_over`: nothing is left of the photo. `id_reused`: it was put there
+    /// before under this id.
     #[wasm_bindgen(js_name = finishPhoto)]
-    pub fn finish_photo(&self, photo: u64, preview: Option<Vec<u8>>) -> Result<String, JsValue> {
+    pub fn finish_photo(
+        &self,
+        photo: u64,
+        preview: Option<Vec<u8>>,
+        op_id: &str,
+    ) -> Result<String, JsValue> {
         let preview = preview.map_or(HostPreview::Later, HostPreview::Bytes);
-        let added = self.lock().finish_photo(PhotoHandle(photo), preview).map_err(capturing)?;
+        let finish = |device: &mut motomind_core::Device, _| {
+            device.finish_photo(PhotoHandle(photo), preview)
+        };
+        let Some(added) = self.once(op_id, finish)? else {
+            self.abandon_photo(photo)?;
+            return Err(capturing(CaptureError::IdReused));
+        };
         added_text(&added)
     }
 
@@ -97,7 +110,8 @@ impl Device {
         text(&preview_json(made))
     }
 
-    /// Captures an event with its photos at once. Each is `{ file: Blob, meta: text, preview? }`.
+    /// Captures an event with its photos at once. Each is
+    /// `{ read: (from, to) => Uint8Array, meta: text, preview? }`.
     /// After a crash there is all of it, or a session with the photos that had been added.
     ///
     /// # Errors
@@ -113,6 +127,56 @@ impl Device {
             photos.into_iter().map(GivenPhoto::picked).collect();
         let captured = self.lock().capture_with_photos(capture, photos?, self.clock());
         text(&captured.map_err(capturing)?)
+    }
+
+    /// Puts a photo that is known here on another event.
+    ///
+    /// # Errors
+    /// `unknown_photo`, `unknown_operation`, `invalid`, …
+    #[wasm_bindgen(js_name = attachPhoto)]
+    pub fn attach_photo(
+        &self,
+        event: &str,
+        photo: &str,
+        meta: &str,
+        op_id: &str,
+    ) -> Result<String, JsValue> {
+        let meta: PhotoMeta = from_str(meta).map_err(malformed)?;
+        let (event, photo) = (EventId(id(event)?), hash(photo)?);
+        self.stated(op_id, |device, clock| device.attach_photo(event, photo, &meta, clock))
+    }
+
+    /// Says anew what a photo on an event is.
+    ///
+    /// # Errors
+    /// As `attachPhoto`.
+    #[wasm_bindgen(js_name = describePhoto)]
+    pub fn describe_photo(
+        &self,
+        event: &str,
+        photo: &str,
+        edit: &str,
+        op_id: &str,
+    ) -> Result<String, JsValue> {
+        let edit: PhotoEdit = from_str(edit).map_err(malformed)?;
+        let (event, photo) = (EventId(id(event)?), hash(photo)?);
+        self.stated(op_id, |device, clock| device.describe_photo(event, photo, edit, clock))
+    }
+
+    /// Takes a photo off an event. Its bytes stay.
+    ///
+    /// # Errors
+    /// As `attachPhoto`.
+    #[wasm_bindgen(js_name = removePhoto)]
+    pub fn remove_photo(
+        &self,
+        event: &str,
+        photo: &str,
+        reason: &str,
+        op_id: &str,
+    ) -> Result<String, JsValue> {
+        let (event, photo) = (EventId(id(event)?), hash(photo)?);
+        self.stated(op_id, |device, clock| device.remove_photo(event, photo, reason, clock))
     }
 
     /// The photos on an event, and where their bytes are.
@@ -167,92 +231,9 @@ impl Device {
     pub fn verify_photos(&self) -> Result<String, JsValue> {
         text(&self.lock().verify_photos().map_err(|error| storing(&error))?)
     }
-
-    /// Begins a session of a flow; `path` is `quick` or `guided`.
-    ///
-    /// # Errors
-    /// `invalid`, `disk_full`, …
-    #[wasm_bindgen(js_name = beginSession)]
-    pub fn begin_session(&self, vehicle: &str, flow: &str, path: &str) -> Result<String, JsValue> {
-        let (vehicle, path) = (VehicleId(id(vehicle)?), from_value(path.into()));
-        let path = path.map_err(malformed)?;
-        let session = self.lock().begin_session(vehicle, flow, path, self.clock());
-        text(&session.map_err(capturing)?)
-    }
-
-    /// The person goes to a step of a session.
-    ///
-    /// # Errors
-    /// `session_over`, `unknown_session`, `invalid`, …
-    #[wasm_bindgen(js_name = sessionStep)]
-    pub fn session_step(&self, session: &str, step: &str) -> Result<String, JsValue> {
-        let session = self.lock().session_step(id(session)?, step, self.clock());
-        text(&session.map_err(capturing)?)
-    }
-
-    /// Goes on with a session after a crash, or with the photos of one that was left.
-    ///
-    /// # Errors
-    /// `unknown_session`, `disk_full`, …
-    #[wasm_bindgen(js_name = resumeSession)]
-    pub fn resume_session(&self, session: &str) -> Result<String, JsValue> {
-        let session = self.lock().resume_session(id(session)?, self.clock());
-        text(&session.map_err(capturing)?)
-    }
-
-    /// Throws a photo out of a session.
-    ///
-    /// # Errors
-    /// As `sessionStep`; `unknown_photo`.
-    #[wasm_bindgen(js_name = removeSessionPhoto)]
-    pub fn remove_session_photo(&self, session: &str, photo: &str) -> Result<String, JsValue> {
-        let (session, photo) = (id(session)?, hash(photo)?);
-        let session = self.lock().remove_session_photo(session, photo, self.clock());
-        text(&session.map_err(capturing)?)
-    }
-
-    /// The person leaves a session: `back_button`, `closed_tab` or `navigation`. Its photos stay.
-    ///
-    /// # Errors
-    /// As `sessionStep`.
-    #[wasm_bindgen(js_name = leaveSession)]
-    pub fn leave_session(&self, session: &str, reason: &str) -> Result<String, JsValue> {
-        let reason = from_value(reason.into()).map_err(malformed)?;
-        let session = self.lock().leave_session(id(session)?, reason, self.clock());
-        text(&session.map_err(capturing)?)
-    }
-
-    /// The sessions that a person can go on with, the last touched first.
-    ///
-    /// # Errors
-    /// `storage`.
-    pub fn sessions(&self) -> Result<String, JsValue> {
-        text(&self.lock().sessions(now()).map_err(|error| storing(&error))?)
-    }
-
-    /// Throws away what is left of a session, with the photos that nothing else needs.
-    ///
-    /// # Errors
-    /// `unknown_session`, `storage`.
-    #[wasm_bindgen(js_name = discardSession)]
-    pub fn discard_session(&self, session: &str) -> Result<(), JsValue> {
-        let session = id(session)?;
-        self.lock().discard_session_photos(session, self.clock()).map_err(capturing)
-    }
-
-    /// Saves the event of a session with its photos. Durable together when this returns.
-    ///
-    /// # Errors
-    /// As `capture`; `session_over`, `unknown_session`, `steps_missing`.
-    #[wasm_bindgen(js_name = completeSession)]
-    pub fn complete_session(&self, session: &str, capture: &str) -> Result<String, JsValue> {
-        let capture: Capture = from_str(capture).map_err(malformed)?;
-        let captured = self.lock().complete_session(id(session)?, capture, self.clock());
-        text(&captured.map_err(capturing)?)
-    }
 }
 
-fn variant(name: &str) -> Result<Variant, JsValue> {
+pub(crate) fn variant(name: &str) -> Result<Variant, JsValue> {
     let named = [Variant::Original, Variant::Preview].into_iter().find(|one| one.name() == name);
     named.ok_or_else(|| failure("malformed", "neither `original` nor `preview`"))
 }

@@ -1,12 +1,12 @@
-//! Transfers, space, places and custody as JavaScript sees them.
+//! Transfers and space as JavaScript sees them.
 
-use motomind_core::protocol::EventId;
-use motomind_core::{LocationSaid, TransferPolicy};
-use serde_json::{from_str, json};
+use motomind_core::TransferPolicy;
+use serde_json::from_str;
 use wasm_bindgen::prelude::*;
 
-use crate::device::{Device, id, text};
+use crate::device::{Device, hash, now, text};
 use crate::failure::{capturing, malformed, storing};
+use crate::photos::variant;
 
 #[wasm_bindgen]
 impl Device {
@@ -16,6 +16,25 @@ impl Device {
     /// `storage`.
     pub fn uploads(&self) -> Result<String, JsValue> {
         text(&self.lock().uploads().map_err(|error| storing(&error))?)
+    }
+
+    /// What the host may send by itself, without a token: an URL, headers and an offset each.
+    ///
+    /// # Errors
+    /// `storage`.
+    #[wasm_bindgen(js_name = uploadPlans)]
+    pub fn upload_plans(&self) -> Result<String, JsValue> {
+        text(&self.lock().upload_plans().map_err(|error| storing(&error))?)
+    }
+
+    /// Offers a refused picture again.
+    ///
+    /// # Errors
+    /// `unknown_photo`, `storage`.
+    #[wasm_bindgen(js_name = retryUpload)]
+    pub fn retry_upload(&self, photo: &str, which: &str) -> Result<(), JsValue> {
+        let (photo, which) = (hash(photo)?, variant(which)?);
+        self.lock().retry_upload(photo, which, now()).map_err(capturing)
     }
 
     /// Says what may be transferred when, until the device is closed.
@@ -56,65 +75,5 @@ impl Device {
     #[wasm_bindgen(js_name = setPhotoRoom)]
     pub fn set_photo_room(&self, bytes: f64) {
         self.lock().set_photo_room(bytes as u64);
-    }
-
-    /// Says where an event happened: `{"latitude", "longitude", "method", …}`.
-    ///
-    /// # Errors
-    /// `unknown_operation`, `invalid`, `disk_full`, …
-    #[wasm_bindgen(js_name = correctLocation)]
-    pub fn correct_location(&self, event: &str, said: &str) -> Result<String, JsValue> {
-        let said: LocationSaid = from_str(said).map_err(malformed)?;
-        let event = EventId(id(event)?);
-        let captured = self.lock().correct_location(event, said, self.clock());
-        text(&captured.map_err(capturing)?)
-    }
-
-    /// Takes back what was said of where an event happened.
-    ///
-    /// # Errors
-    /// As `correctLocation`.
-    #[wasm_bindgen(js_name = withdrawLocation)]
-    pub fn withdraw_location(&self, event: &str, reason: &str) -> Result<String, JsValue> {
-        let event = EventId(id(event)?);
-        let captured = self.lock().withdraw_location(event, reason, self.clock());
-        text(&captured.map_err(capturing)?)
-    }
-
-    /// What is known of where an event happened; `null` for one that this device does not know.
-    ///
-    /// # Errors
-    /// `storage`.
-    pub fn place(&self, event: &str) -> Result<String, JsValue> {
-        let event = EventId(id(event)?);
-        text(&self.lock().place(event).map_err(|error| storing(&error))?)
-    }
-
-    /// Asks the server with the next sync what it holds of this journal.
-    #[wasm_bindgen(js_name = compareCustody)]
-    pub fn compare_custody(&self) {
-        self.lock().compare_custody();
-    }
-
-    /// What the last comparison since opening found; `null` before one.
-    ///
-    /// # Errors
-    /// `malformed`.
-    pub fn custody(&self) -> Result<String, JsValue> {
-        text(&self.lock().custody())
-    }
-
-    /// Who this device is: `{"tenant_id", "user_id", "device_id", "incarnation"}`.
-    ///
-    /// # Errors
-    /// `malformed`.
-    pub fn identity(&self) -> Result<String, JsValue> {
-        let who = self.lock().identity();
-        text(&json!({
-            "tenant_id": who.identity.tenant_id,
-            "user_id": who.identity.user_id,
-            "device_id": who.device_id,
-            "incarnation": who.incarnation,
-        }))
     }
 }
