@@ -33,23 +33,24 @@ try {
 process.exitCode = summary() ? 0 : 1
 
 async function story(origin, server) {
-  const alice = { profile: join(scratch, 'alice'), files: 'motomind/alice', ...server.alice }
-  const bob = { profile: join(scratch, 'bob'), files: 'motomind/bob', ...server.bob }
+  const alice = { profile: join(scratch, 'alice'), files: 'alice', ...server.alice }
+  const bob = { profile: join(scratch, 'bob'), files: 'bob', ...server.bob }
   const timezone = 'America/Denver'
   const dayThere = new Intl.DateTimeFormat('en-CA', { timeZone: timezone }) // YYYY-MM-DD
   const capture = (type, more, at = Date.now()) => ({
-    vehicle_id: server.vehicle, type, occurred_at: at, date: dayThere.format(at), timezone, ...more,
+    vehicleId: server.vehicle, type, occurredAt: at, date: dayThere.format(at), timezone, ...more,
   })
   const damage = capture('damage', {
     payload: { description: 'four tyres and a dashboard' },
     fix: { latitude: 39.7392, longitude: -104.9903, accuracy_m: 300, fixed_at: Date.now(), source: 'gps' },
   })
   const sum = (numbers) => numbers.reduce((a, b) => a + b, 0)
-  const add = (page, n, target, meta = {}) =>
-    page.evaluate(([at, ...rest]) => window.call('addPhoto', window.picked()[at], ...rest), [n, target, meta])
+  const at = { url: server.url }
+  const add = (page, n, target, meta = {}) => page.evaluate(([n, target, meta]) =>
+    window.call('addPhoto', target, { file: window.picked()[n], ...meta }), [n, target, meta])
   const caughtUp = async (page) => {
     for (const until = Date.now() + 30_000; Date.now() < until;) {
-      if ((await page.call('sync', server.url)).end === 'caught_up') return
+      if ((await page.call('sync.once')).end === 'caught_up') return
     }
     assert.fail('not everything arrived within 30 s')
   }
@@ -71,7 +72,7 @@ async function story(origin, server) {
   const openAgain = async () => {
     browser = await start(alice.profile)
     page = await browser.page(origin)
-    await page.call('open', alice.files, alice.identity)
+    await page.call('open', alice.files, alice.identity, at)
     await page.pick(pictures.map((picture) => picture.path))
   }
 
@@ -87,16 +88,22 @@ async function story(origin, server) {
 
   await check('the browser dies while photos are taken: the finished ones are in a session, whole', async () => {
     await openAgain()
-    const { id } = await page.call('beginSession', server.vehicle, 'damage', 'quick')
+    const { id } = await page.call('sessions.begin', { vehicleId: server.vehicle, flow: 'damage' })
     const finished = []
-    const inTheMiddle = new Promise((resolve) => page.expose('progress', ({ name, written }) =>
-      name === ten[4].name && written >= 2 * MIB && resolve()).then(async () => {
+    const all = async () => {
       for (let n = 0; n < 10; n += 1) finished.push((await add(page, n, { session: id })).photo)
-    }).catch(() => {})) // cut off
-    await inTheMiddle
+    }
+    all().catch(() => {}) // cut off
+    // In the middle of the fifth: its bytes are on their way into the journal.
+    await page.evaluate(async ([session, bytes]) => {
+      const photos = async () => (await window.call('sessions.list')).find((one) => one.id === session).photos.length
+      while (await photos() < 4) { /* they are being added */ }
+      const { journal } = await window.call('space')
+      while ((await window.call('space')).journal < journal + bytes) { /* the fifth is */ }
+    }, [id, 2 * MIB])
     await browser.kill()
     await openAgain()
-    const sessions = await page.call('sessions')
+    const sessions = await page.call('sessions.list')
     assert.deepEqual(sessions.map((one) => one.id), [id])
     session = sessions[0]
     const kept = session.photos.map((one) => one.photo)
@@ -104,7 +111,7 @@ async function story(origin, server) {
     assert.ok(finished.length >= 4 && finished.length <= kept.length && kept.length < 10, `${finished.length}, ${kept.length}`)
     assert.deepEqual(finished, hashes.slice(0, finished.length))
     for (const photo of kept) assert.equal((await page.call('made', photo, 'original')).sha256, photo)
-    assert.deepEqual(await page.call('verifyPhotos'), [])
+    assert.deepEqual((await page.call('verify')).photos, [])
   })
   await check('nothing is left of the one that was being written, and no event without its photos', async () => {
     const kept = session.photos.map((one) => one.photo)
@@ -112,17 +119,17 @@ async function story(origin, server) {
     assert.equal(bytes, sum(ten.slice(0, kept.length).map((picture) => picture.bytes)))
     const rest = await besides(page, kept)
     assert.ok(rest < MIB, `${rest} bytes are nobody's`)
-    assert.deepEqual((await page.call('timeline')).entries, [])
+    assert.deepEqual(await page.call('entries'), [])
     assert.deepEqual(await page.call('uploads'), [])
   })
   await check('the session goes on, and becomes an event with its ten photos', async () => {
-    await page.call('resumeSession', session.id)
+    await page.call('sessions.resume', session.id)
     for (let n = session.photos.length; n < 10; n += 1) await add(page, n, { session: session.id })
-    const captured = await page.call('completeSession', session.id, damage)
-    event = captured.op_id
-    const again = await page.call('completeSession', session.id, { ...damage, op_id: event })
+    const captured = await page.call('sessions.complete', session.id, damage)
+    event = captured.id
+    const again = await page.call('sessions.complete', session.id, damage, { id: event })
     assert.equal(again.duplicate, true)
-    assert.deepEqual(await page.call('sessions'), [])
+    assert.deepEqual(await page.call('sessions.list'), [])
     const photos = await page.call('photos', event)
     assert.deepEqual(photos.map((one) => one.photo), hashes)
     assert.ok(photos.every((one) => one.preview.here && one.preview.upload === 'queued' && one.facts.width === 2800))
@@ -136,7 +143,7 @@ async function story(origin, server) {
 
   await check('the browser dies while they go up: the event is there, some photos are', async () => {
     await page.call('setToken', alice.token)
-    page.call('sync', server.url).catch(() => {}) // cut off
+    page.call('sync.once').catch(() => {}) // cut off
     await page.evaluate(async () => {
       for (let begun = false, stored = 0; !begun || stored < 3;) {
         const originals = (await window.call('uploads')).filter((one) => one.variant === 'original')
@@ -151,7 +158,7 @@ async function story(origin, server) {
     assert.ok(stored >= 3 && stored < 10, `${states}`)
     assert.equal(server.sql('SELECT count(*) FROM vehicle_events'), '1')
     assert.deepEqual((await page.call('photos', event)).map((one) => one.photo), hashes)
-    assert.deepEqual(await page.call('verifyPhotos'), [])
+    assert.deepEqual((await page.call('verify')).photos, [])
   })
   await check('the rest goes up, and hardly a byte twice', async () => {
     await page.call('setToken', alice.token)
@@ -171,7 +178,7 @@ async function story(origin, server) {
   await check('every photo on the server is the one that was taken; the device\'s evidence holds', async () => {
     for (const photo of hashes) assert.equal(await onServer(photo), photo)
     server.operate('verify', '--device', device, '--photos') // fails on any finding
-    await page.call('compareCustody')
+    await page.call('custody', { compare: true })
     await caughtUp(page)
     const { held, offered_again, photos_again, photos_lost, chains_differ } = await page.call('custody')
     assert.ok(held >= 13, `${held} operations`)
@@ -180,7 +187,7 @@ async function story(origin, server) {
   await check('a colleague in another browser sees them, and the corrected place', async () => {
     const colleague = await start(bob.profile)
     const his = await colleague.page(origin)
-    await his.call('open', bob.files, bob.identity)
+    await his.call('open', bob.files, bob.identity, at)
     await his.call('setToken', bob.token)
     await caughtUp(his)
     const photos = await his.call('photos', event)
@@ -199,25 +206,34 @@ async function story(origin, server) {
     const mortal = async () => {
       const browser = await start(profile)
       const page = await browser.page(origin)
-      await page.call('open', 'motomind/hurried', alice.identity)
+      await page.call('open', 'hurried', alice.identity, at)
       await page.pick(ten.map((picture) => picture.path))
       return { browser, page }
     }
-    const whole = { ...damage, op_id: randomUUID() }
-    const all = (page) => page.evaluate((whole) => window.call('captureWithPhotos', whole, window.picked()), whole)
+    const whole = randomUUID()
+    const all = (page) => page.evaluate(([event, id]) =>
+      window.call('capture', { ...event, photos: window.picked() }, { id }), [damage, whole])
     let { browser, page } = await mortal()
-    await new Promise((resolve) => page.expose('progress', resolve).then(() => all(page)).catch(() => {})) // cut off
+    all(page).catch(() => {}) // cut off
+    // Their small pictures are made, and the call itself begins: nothing else is answered meanwhile.
+    await page.evaluate(async () => {
+      for (let answered = true; answered;) {
+        answered = false
+        const call = window.call('status').then(() => { answered = true })
+        await Promise.race([call, new Promise((resolve) => setTimeout(resolve, 150))])
+      }
+    })
     await browser.kill();
     ({ browser, page } = await mortal())
-    const [{ entries }, sessions] = [await page.call('timeline'), await page.call('sessions')]
+    const [entries, sessions] = [await page.call('entries'), await page.call('sessions.list')]
     const kept = sessions.flatMap((one) => one.photos.map((photo) => photo.photo))
     const done = entries.length === 1
     assert.deepEqual(kept, done ? [] : hashes.slice(0, kept.length))
-    assert.deepEqual(await page.call('verifyPhotos'), [])
+    assert.deepEqual((await page.call('verify')).photos, [])
     assert.ok(await besides(page, done ? hashes : kept) < MIB)
     assert.equal((await all(page)).duplicate, done)
-    assert.deepEqual((await page.call('photos', whole.op_id)).map((one) => one.photo), hashes)
-    assert.deepEqual([await page.call('sessions'), (await page.call('pending')).length], [[], 12])
+    assert.deepEqual((await page.call('photos', whole)).map((one) => one.photo), hashes)
+    assert.deepEqual([await page.call('sessions.list'), (await page.call('pending')).length], [[], 12])
     await browser.quit()
   })
 
@@ -231,7 +247,7 @@ async function story(origin, server) {
     // Not told, as by a browser whose own figures do not show its quota, it finds out.
     await assert.rejects(add(page, 10, { event }), /disk_full/)
     assert.deepEqual(await standing(page), before)
-    assert.deepEqual(await page.call('verifyPhotos'), [])
+    assert.deepEqual((await page.call('verify')).photos, [])
   })
   await check('what was captured before is intact after the browser dies with no room', async () => {
     const before = await standing(page)
@@ -255,9 +271,10 @@ async function story(origin, server) {
     const note = join(scratch, 'camera', 'note.jpg')
     writeFileSync(note, 'this is no picture')
     await page.pick([twelfth.path, note])
-    const all = (event, files) => page.evaluate(([event, files]) =>
-      window.call('captureWithPhotos', event, window.picked().slice(0, files)), [event, files])
-    const scratched = capture('damage', { op_id: randomUUID(), payload: { description: 'a scratch' } })
+    const id = randomUUID()
+    const all = (event, files) => page.evaluate(([event, files, id]) =>
+      window.call('capture', { ...event, photos: window.picked().slice(0, files) }, { id }), [event, files, id])
+    const scratched = capture('damage', { payload: { description: 'a scratch' } })
     const before = await standing(page)
     await assert.rejects(all(scratched, 2), /photo: this is no JPEG/)
     assert.deepEqual(await standing(page), before)
@@ -271,8 +288,8 @@ async function story(origin, server) {
 
   // What a person sees of all this.
   async function standing(page) {
-    const { entries } = await page.call('timeline')
-    const [photos, sessions] = [await page.call('photos', event), await page.call('sessions')]
+    const entries = await page.call('entries')
+    const [photos, sessions] = [await page.call('photos', event), await page.call('sessions.list')]
     const uploads = (await page.call('uploads')).map((one) => [one.sha256, one.state])
     return { entries, photos, sessions, uploads, pending: await page.call('pending') }
   }

@@ -3,13 +3,18 @@ import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { extname, join, normalize } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
+// The package as it was built, where the pages find it.
+const CLIENT = fileURLToPath(new URL('../../wasm/dist', import.meta.url))
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.wasm': 'application/wasm' }
 
 export async function serveSite(root) {
   const server = createServer(async (request, response) => {
     const path = normalize(new URL(request.url, 'http://site').pathname)
-    const file = join(root, path === '/' ? 'site/index.html' : path)
+    const file = path.startsWith('/client/')
+      ? join(CLIENT, path.slice('/client'.length))
+      : join(root, path === '/' ? 'site/index.html' : path)
     const found = await stat(file).catch(() => null)
     if (!found?.isFile()) return response.writeHead(404).end()
     response.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream' })

@@ -1,5 +1,5 @@
-// A technician's browser from the first capture without signal to a colleague's screen: the core in
-// dedicated workers of a real Chromium, on OPFS, against the real server and Postgres.
+// A technician's browser from the first capture without signal to a colleague's screen: the package in
+// a real Chromium, on OPFS, against the real server and Postgres.
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -34,12 +34,12 @@ try {
 process.exitCode = summary() ? 0 : 1
 
 async function story({ site, elsewhere, server }) {
-  const alice = { profile: join(scratch, 'alice'), files: 'motomind/alice', ...server.alice }
-  const bob = { profile: join(scratch, 'bob'), files: 'motomind/bob', ...server.bob }
+  const alice = { profile: join(scratch, 'alice'), files: 'alice', ...server.alice }
+  const bob = { profile: join(scratch, 'bob'), files: 'bob', ...server.bob }
   const timezone = 'America/Denver'
   const dayThere = new Intl.DateTimeFormat('en-CA', { timeZone: timezone }) // YYYY-MM-DD
   const capture = (type, more, at = Date.now()) => ({
-    vehicle_id: server.vehicle, type, occurred_at: at, date: dayThere.format(at), timezone, ...more,
+    vehicleId: server.vehicle, type, occurredAt: at, date: dayThere.format(at), timezone, ...more,
   })
   const reading = capture('odometer', { miles: 54_120, notes: 'read in the basement' })
   const damage = capture('damage', {
@@ -47,12 +47,13 @@ async function story({ site, elsewhere, server }) {
     fix: { latitude: 39.7392, longitude: -104.9903, accuracy_m: 12, fixed_at: Date.now(), source: 'gps' },
   })
 
+  const at = { url: server.url }
   let browser = await startBrowser(alice.profile)
   let page = await browser.page(site.origin)
   let first
 
   await check('a device opens on OPFS in a dedicated worker', async () => {
-    await page.call('open', alice.files, alice.identity)
+    await page.call('open', alice.files, alice.identity, at)
     assert.deepEqual(await page.call('pending'), [])
   })
   await check('a capture without signal is durable when it returns', async () => {
@@ -68,7 +69,7 @@ async function story({ site, elsewhere, server }) {
     assert.equal(files['mirror.db'].version, '2,2')
   })
   await check('the same capture twice is one capture', async () => {
-    const again = await page.call('capture', { ...reading, op_id: first.op_id })
+    const again = await page.call('capture', reading, { id: first.id })
     assert.equal(again.duplicate, true)
     assert.equal((await page.call('pending')).length, 1)
   })
@@ -76,18 +77,20 @@ async function story({ site, elsewhere, server }) {
     await assert.rejects(page.call('capture', capture('odometer', { miles: -1 })), /invalid: miles/)
     assert.equal((await page.call('pending')).length, 1)
   })
-  await check('a second tab is told that the device is open', async () => {
+  await check('a second tab sees it, and what one captures the other sees', async () => {
     const second = await browser.page(site.origin)
-    await assert.rejects(second.call('open', alice.files, alice.identity), /already_open/)
+    await second.call('open', alice.files, alice.identity, at)
+    assert.equal((await second.call('pending'))[0].op_id, first.id)
+    await second.call('capture', damage)
+    assert.equal((await page.call('entries')).length, 2)
     await second.close()
   })
   await check('captures survive the death of the browser', async () => {
-    await page.call('capture', damage)
     await browser.kill()
     browser = await startBrowser(alice.profile)
     page = await browser.page(site.origin)
-    await page.call('open', alice.files)
-    const { entries } = await page.call('timeline')
+    await page.call('open', alice.files, undefined, at)
+    const entries = await page.call('entries')
     assert.deepEqual(entries.map((entry) => [entry.type, entry.state]), [['damage', 'queued'], ['odometer', 'queued']])
     assert.equal(entries[1].miles, 54_120)
     assert.equal((await page.call('pending')).length, 2)
@@ -95,23 +98,27 @@ async function story({ site, elsewhere, server }) {
   await check('a closed device opens in another tab, for its own user only', async () => {
     await page.call('close')
     const other = await browser.page(site.origin)
-    await assert.rejects(other.call('open', alice.files, bob.identity), /wrong_identity/)
-    await page.call('open', alice.files, alice.identity)
-    assert.equal((await page.call('timeline')).entries.length, 2)
+    await assert.rejects(other.call('open', alice.files, bob.identity, at), /wrong_identity/)
+    await page.call('open', alice.files, alice.identity, at)
+    assert.equal((await page.call('entries')).length, 2)
     await other.close()
   })
   await check('without a token, with a colleague\'s, or with no server, nothing is sent and nothing lost', async () => {
-    assert.match((await page.call('sync', server.url)).why, /needs_token/)
-    assert.match(await page.call('setToken', bob.token), /wrong_identity/)
-    assert.equal((await page.call('sync', server.url)).end, 'blocked')
+    assert.match((await page.call('sync.once')).why, /needs_token/)
+    await page.call('setToken', bob.token)
+    assert.match((await page.call('sync.once')).why, /wrong_identity/)
     await page.call('setToken', alice.token)
-    assert.equal((await page.call('sync', 'http://127.0.0.1:9')).end, 'later')
+    await page.call('close')
+    await page.call('open', alice.files, undefined, { url: 'http://127.0.0.1:9' })
+    assert.equal((await page.call('sync.once')).end, 'later')
+    await page.call('close')
+    await page.call('open', alice.files, undefined, at)
     assert.equal((await page.call('pending')).length, 2)
   })
   await check('with signal everything arrives, across origins', async () => {
-    assert.deepEqual(await page.call('sync', server.url), { end: 'caught_up' })
+    assert.deepEqual(await page.call('sync.once'), { end: 'caught_up' })
     assert.deepEqual(await page.call('pending'), [])
-    const { entries } = await page.call('timeline')
+    const entries = await page.call('entries')
     assert.deepEqual(entries.map((entry) => [entry.type, entry.state]), [['damage', 'accepted'], ['odometer', 'accepted']])
     assert.deepEqual((await page.call('vehicles')).map((vehicle) => vehicle.miles), [54_120])
     assert.equal(server.sql('SELECT count(*) FROM vehicle_events'), '2')
@@ -126,25 +133,25 @@ async function story({ site, elsewhere, server }) {
   })
 
   await check('of a burst that the browser\'s death cuts off, every acknowledged capture is there, once', async () => {
-    const files = 'motomind/burst'
+    const files = 'burst'
     const acknowledged = []
     let mortal = await startBrowser(join(scratch, 'burst'))
     let tab = await mortal.page(site.origin)
-    await tab.call('open', files, alice.identity)
+    await tab.call('open', files, alice.identity, at)
     const enough = new Promise((resolve) =>
       tab.expose('acknowledge', (id) => acknowledged.push(id) === 60 && resolve()).then(() =>
         tab.evaluate(async (wash) => {
-          for (;;) window.acknowledge((await window.call('capture', wash)).op_id)
+          for (;;) window.acknowledge((await window.call('capture', wash)).id)
         }, capture('car_wash')).catch(() => {}))) // cut off
     await enough
     await mortal.kill()
     mortal = await startBrowser(join(scratch, 'burst'))
     tab = await mortal.page(site.origin)
-    await tab.call('open', files)
+    await tab.call('open', files, undefined, at)
     const kept = (await tab.call('pending')).map((item) => item.op_id)
     assert.deepEqual(acknowledged.filter((id) => !kept.includes(id)), [])
     assert.equal(new Set(kept).size, kept.length)
-    const shown = (await tab.call('timeline', { limit: 500 })).entries.map((entry) => entry.event_id)
+    const shown = (await tab.call('entries', null, { limit: 500 })).map((entry) => entry.event_id)
     assert.deepEqual(shown.sort(), kept.slice(-500).sort())
     await mortal.quit()
   })
@@ -153,28 +160,28 @@ async function story({ site, elsewhere, server }) {
   const hers = page
   const his = await colleague.page(site.origin)
   await check('a colleague in another browser sees it, once', async () => {
-    await his.call('open', bob.files, bob.identity)
+    await his.call('open', bob.files, bob.identity, at)
     await his.call('setToken', bob.token)
-    assert.deepEqual(await his.call('sync', server.url), { end: 'caught_up' })
-    const ids = (timeline) => timeline.entries.map((entry) => entry.event_id)
-    assert.deepEqual(ids(await his.call('timeline')), ids(await hers.call('timeline')))
+    assert.deepEqual(await his.call('sync.once'), { end: 'caught_up' })
+    const ids = (entries) => entries.map((entry) => entry.event_id)
+    assert.deepEqual(ids(await his.call('entries')), ids(await hers.call('entries')))
   })
   await check('a refused reading stays with its reason, and the rest goes through', async () => {
     await his.call('capture', capture('odometer', { miles: 54_020 }, Date.now() + 1_000))
     await his.call('capture', capture('car_wash', { total_minor: 1_500 }))
-    await his.call('sync', server.url)
+    await his.call('sync.once')
     const pending = await his.call('pending')
     assert.deepEqual(pending.map((item) => [item.state, item.reason.code]), [['rejected', 'odometer_out_of_order']])
     assert.equal((await his.call('status')).refused, 1)
-    await hers.call('sync', server.url)
-    assert.deepEqual((await hers.call('timeline')).entries.map((entry) => entry.type), ['car_wash', 'damage', 'odometer'])
+    await hers.call('sync.once')
+    assert.deepEqual((await hers.call('entries')).map((entry) => entry.type), ['car_wash', 'damage', 'odometer'])
   })
   await check('both browsers quit and open again with the same timeline', async () => {
     const before = await hers.call('timeline')
     await browser.quit()
     browser = await startBrowser(alice.profile)
     page = await browser.page(site.origin)
-    await page.call('open', alice.files)
+    await page.call('open', alice.files, undefined, at)
     assert.deepEqual(await page.call('timeline'), before)
   })
   await browser.quit()
