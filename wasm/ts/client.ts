@@ -1,6 +1,6 @@
 // The client as an app sees it. It converts and asks; the engine, in a worker, decides.
 import { captureText, photoArguments, queryText } from './arguments.js'
-import { Unsent } from './errors.js'
+import { Closed, Unsent } from './errors.js'
 import type {
   Collections, CustodyReport, EventRecord, Garage, Hash, PendingItem, PhotoEdit, PhotoShown, PlaceShown,
   RecordConflict, Session, SpaceReport, UploadItem, VehicleEntry,
@@ -34,6 +34,8 @@ export class Client {
     /** @internal */
     readonly line: Line,
     readonly options: OpenOptions,
+    /** Removes the files, once every tab has let go of them. */
+    readonly erase: () => Promise<void> = async () => {},
   ) {
     this.watch = new Watch(this)
     this.status = this.watch.status()
@@ -44,6 +46,11 @@ export class Client {
   /** Who this device is. */
   async identity(options?: CallOptions): Promise<DeviceIdentity> {
     return JSON.parse(await this.line.call('identity', [], options))
+  }
+
+  /** Whether this tab holds the files, or asks the one that does. Of interest to the curious alone. */
+  async role(options?: CallOptions): Promise<'owner' | 'other'> {
+    return await this.line.call('role', [], options) as 'owner' | 'other'
   }
 
   /** Captures a fact, with its photos. Resolves once it is durable on this device. */
@@ -265,8 +272,12 @@ export class Client {
     const { unsent, refused, pictures_unsent, pictures_refused } = await this.status.get()
     const count = unsent + refused + pictures_unsent + pictures_refused
     if (count > 0 && !discardUnsent) throw new Unsent(count)
-    await this.line.call('signOut', [])
+    // Every tab is told, this one too, maybe before it hears the answer.
+    await this.line.call('signOut', []).catch((error) => {
+      if (!(error instanceof Closed)) throw error
+    })
     await this.close()
+    await this.erase()
   }
 
   async #write(method: string, args: string[], options: WriteOptions = {}): Promise<Write> {

@@ -1,6 +1,7 @@
 // Opening: once per name, with the worker that belongs to it.
 import { Client } from './client.js'
 import { MotoMindError, Unsupported } from './errors.js'
+import { eraseFiles } from './files.js'
 import { Line, type Started } from './line.js'
 import { missing } from './support.js'
 import type { CallOptions, OpenOptions } from './types.js'
@@ -35,7 +36,8 @@ async function begin(options: OpenOptions & { name: string }, signal?: AbortSign
   const lacking = missing(options.storage ?? 'opfs')
   if (lacking.length > 0) throw new Unsupported(lacking)
   const line: Line = new Line(() => startWorker(options, (why) => line.failed(why)), helloOf(options), tokenOf(options))
-  const client = new Client(line, options)
+  const files = options.storage !== 'memory'
+  const client = new Client(line, options, files ? () => eraseFiles(options.name) : undefined)
   await joined(client, options, signal)
   return client
 }

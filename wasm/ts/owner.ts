@@ -2,6 +2,7 @@
 import { DIRECT, type Bindings, type Device, photoMethods, reads } from './engine.js'
 import { identityOf } from './identity.js'
 import type { Changes } from './live.js'
+import { ROOT, directoryOf } from './files.js'
 import { Syncing } from './syncing.js'
 import type { Hello, Settings } from './wire.js'
 
@@ -22,6 +23,7 @@ export class Owner {
   readonly #syncing: Syncing
   readonly #own: Record<string, (...args: never[]) => unknown>
   #publishing = false
+  #ended = false
 
   private constructor(
     readonly device: Device,
@@ -70,12 +72,18 @@ export class Owner {
     }
   }
 
+  end() {
+    this.#syncing.stop()
+    this.#ended = true
+  }
+
   /** Tells what changed: soon after an answer, never before it. */
   #publish(anyway = false) {
     if (this.#publishing) return
     this.#publishing = true
     setTimeout(() => {
       this.#publishing = false
+      if (this.#ended) return
       const changes: Changes = JSON.parse(this.device.takeChanges())
       if (anyway) changes.tables.push('status')
       if (changes.tables.length + changes.vehicles.length + changes.records.length > 0) this.around.changed(changes)
@@ -105,7 +113,7 @@ export class Owner {
 
 async function openDevice({ Device }: Bindings, hello: Hello, around: Around): Promise<Device> {
   const seed = () => crypto.getRandomValues(new Uint8Array(32))
-  const directory = hello.storage === 'memory' ? undefined : directoryOf(hello.name)
+  const directory = hello.storage === 'memory' ? undefined : `${ROOT}/${directoryOf(hello.name)}`
   const open = (identity?: object) =>
     Device.open(directory, identity && JSON.stringify(identity), seed(), hello.encryptionKey)
   try {
@@ -119,5 +127,3 @@ async function openDevice({ Device }: Bindings, hello: Hello, around: Around): P
   }
 }
 
-/** Where in OPFS the files of a name are. */
-export const directoryOf = (name: string) => `motomind/${encodeURIComponent(name)}`

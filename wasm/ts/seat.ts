@@ -9,6 +9,7 @@
 //   the owner is frozen ─▶ silence ─▶ `storage_busy`, and what comes too late is not carried out
 // ```
 import { failureOf } from './errors.js'
+import { lockOf } from './files.js'
 import type { Changes } from './live.js'
 import { Owner } from './owner.js'
 import type { Answer, Call, FromWorker, Hello, News, Port, Reply, Request, Settings, ToWorker } from './wire.js'
@@ -74,6 +75,13 @@ export class Seat {
     this.#ask({ kind: 'who' })
   }
 
+  /** Lets go of everything, where no worker ends with its page. */
+  end() {
+    for (const channel of [this.#news, this.#requests, this.#replies, ...this.#tabs.values()]) channel?.close()
+    for (const timer of [this.#looking, this.#beating]) clearInterval(timer)
+    this.#owner?.end()
+  }
+
   // What the page says.
 
   hear(message: ToWorker) {
@@ -93,6 +101,8 @@ export class Seat {
 
   #dispatch(call: Call) {
     this.#stand()
+    // Which seat this is, only the seat itself knows.
+    if (call.method === 'role') return this.#answer({ id: call.id, value: this.#owner ? 'owner' : 'other' })
     if (this.#owner) return void this.#carryOut(call).then((answer) => this.#answer(answer))
     this.#look()
     if (!this.#opening && this.#term) {
@@ -133,7 +143,7 @@ export class Seat {
     if (this.#candidate) return
     this.#candidate = true
     if (!this.#shared) return void this.#open().catch(() => {})
-    void navigator.locks.request(`motomind:${this.hello.name}`, async () => {
+    void navigator.locks.request(lockOf(this.hello.name), async () => {
       await this.#open()
       // For as long as this worker lives.
       await new Promise(() => {})
