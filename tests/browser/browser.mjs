@@ -12,10 +12,12 @@ export async function startBrowser(profile) {
     args: FLAGS,
   })
   return {
-    // A page whose worker holds the device. `call` runs one of the worker's functions.
-    async page(origin) {
+    // A page with the package in it; `call` runs one of its functions (site/calls.js). `before` runs in
+    // it before any script of its own.
+    async page(origin, before) {
       const page = await context.newPage()
       page.on('pageerror', (error) => console.log(`    page: ${error}`))
+      if (before) await page.addInitScript(before)
       await page.goto(`${origin}/`)
       let devtools
       return {
@@ -31,6 +33,21 @@ export async function startBrowser(profile) {
           await devtools.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: bytes })
           return devtools.send('Storage.getUsageAndQuota', { origin })
         },
+        // The process that renders it: the one that works while it is made to.
+        async process() {
+          const before = new Map(renderers(profile).map((pid) => [pid, ticksOf(pid)]))
+          await page.evaluate(() => { for (const until = Date.now() + 400; Date.now() < until;); })
+          const worked = [...before].map(([pid, ticks]) => ({ pid, ticks: ticksOf(pid) - ticks }))
+          return worked.sort((a, b) => b.ticks - a.ticks)[0].pid
+        },
+        // As a page does that runs out of memory.
+        async crash() {
+          const session = await context.newCDPSession(page)
+          const gone = new Promise((resolve) => page.once('crash', resolve))
+          session.send('Page.crash').catch(() => {}) // nobody is left to answer
+          await gone
+          await page.close()
+        },
         close: () => page.close(),
       }
     },
@@ -44,18 +61,37 @@ export async function startBrowser(profile) {
   }
 }
 
+// The processes of a profile's browser that render pages.
+function renderers(profile) {
+  return pids().filter((pid) => {
+    const words = wordsOf(pid)
+    return words.includes('--type=renderer') && words.includes(`--user-data-dir=${profile}`)
+  })
+}
+
+// What a process has worked so far, in ticks of the system's clock.
+function ticksOf(pid) {
+  const [utime, stime] = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /, '').split(' ').slice(11, 13)
+  return Number(utime) + Number(stime)
+}
+
 // The browser's first process is the one that names the profile and is no helper (`--type=`).
 function browserPid(profile) {
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    let words
-    try {
-      words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
-    } catch {
-      continue // ended meanwhile
-    }
-    if (words.includes(`--user-data-dir=${profile}`) && !words.some((w) => w.startsWith('--type='))) {
-      return Number(pid)
-    }
+  const pid = pids().find((pid) => {
+    const words = wordsOf(pid)
+    return words.includes(`--user-data-dir=${profile}`) && !words.some((w) => w.startsWith('--type='))
+  })
+  if (!pid) throw new Error(`no browser runs on ${profile}`)
+  return pid
+}
+
+const pids = () => readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number)
+
+function wordsOf(pid) {
+  try {
+    // A process that was forked from the zygote has one line instead of words.
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split(/[\0 ]/)
+  } catch {
+    return [] // ended meanwhile
   }
-  throw new Error(`no browser runs on ${profile}`)
 }
