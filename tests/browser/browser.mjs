@@ -51,6 +51,14 @@ export async function startBrowser(profile) {
         close: () => page.close(),
       }
     },
+    // Any page, as playwright has it.
+    async plain(url) {
+      const page = await context.newPage()
+      page.on('pageerror', (error) => console.log(`    page: ${error}`))
+      page.on('console', (line) => line.type() === 'error' && console.log(`    page: ${line.text()}`))
+      await page.goto(url)
+      return page
+    },
     quit: () => context.close(),
     // As a dead battery would have it: no handler runs, nothing is flushed on the way out.
     async kill() {
