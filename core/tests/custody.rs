@@ -110,24 +110,27 @@ fn sync(field: &mut Field, server: &mut Server) {
         field.device.on_poke(field.now);
         let Step::Send(requests) = field.device.next_step(field.now).unwrap() else { continue };
         for request in requests {
-            let answer = match request.path.as_str() {
-                "/v1/uploads" => server.upload(&request),
-                "/v1/devices/me/custody" => reply(200, Vec::new(), &server.custody()),
-                "/v1/sync/push" => {
-                    let sent = &mut server.operations;
-                    let no_verdict = &|_: &Operation| None;
-                    let body =
-                        push_reply(&mut server.office, &request, no_verdict, field.now, sent);
-                    Reply { body, ..reply(200, Vec::new(), &json!({})) }
-                }
-                path if path.contains("/pull") => {
-                    let body = pull_reply(&server.office, &request, field.now);
-                    Reply { body, ..reply(200, Vec::new(), &json!({})) }
-                }
-                other => panic!("{other}"),
-            };
-            field.device.on_reply(request.id, &answer, field.now).unwrap();
+            let reply = answer(server, &request, field.now);
+            field.device.on_reply(request.id, &reply, field.now).unwrap();
         }
+    }
+}
+
+fn answer(server: &mut Server, request: &Request, now: i64) -> Reply {
+    match request.path.as_str() {
+        "/v1/uploads" => server.upload(request),
+        "/v1/devices/me/custody" => reply(200, Vec::new(), &server.custody()),
+        "/v1/sync/push" => {
+            let sent = &mut server.operations;
+            let no_verdict = &|_: &Operation| None;
+            let body = push_reply(&mut server.office, request, no_verdict, now, sent);
+            Reply { body, ..reply(200, Vec::new(), &json!({})) }
+        }
+        path if path.contains("/pull") => {
+            let body = pull_reply(&server.office, request, now);
+            Reply { body, ..reply(200, Vec::new(), &json!({})) }
+        }
+        other => panic!("{other}"),
     }
 }
 
@@ -173,4 +176,38 @@ fn a_preview_that_was_lost_while_its_original_was_on_the_way_goes_again() {
     field.device.compare_custody();
     sync(&mut field, &mut server);
     assert_eq!(field.device.custody().unwrap().photos_again, []);
+}
+
+/// An answer knows nothing of what arrived after it was given, however late it is heard.
+#[test]
+fn what_arrives_while_the_server_is_asked_is_no_loss() {
+    for answered_before_the_push in [true, false] {
+        let (mut field, mut server, _) = begun(true);
+        server.came.clear();
+        let event = field.with_photos(capture("fuel"), &["south_west.jpg"]);
+        let photo = field.device.photos(event).unwrap().remove(0).photo;
+        field.device.compare_custody();
+        field.now += 1_000;
+        field.device.on_poke(field.now);
+        let Step::Send(requests) = field.device.next_step(field.now).unwrap() else { panic!() };
+        let is_custody = |request: &&Request| request.path.ends_with("custody");
+        let asked = requests.iter().find(is_custody).unwrap().id;
+        let mut told = server.custody();
+        for request in requests.iter().filter(|request| !is_custody(request)) {
+            let reply = answer(&mut server, request, field.now);
+            field.device.on_reply(request.id, &reply, field.now).unwrap();
+        }
+        if !answered_before_the_push {
+            told = server.custody();
+            assert_eq!(told["missing_photos"]["photos"], json!([photo]));
+        }
+        sync(&mut field, &mut server);
+        assert_eq!(server.came, [(photo, true), (photo, false)]);
+        field.device.on_reply(asked, &reply(200, Vec::new(), &told), field.now).unwrap();
+        let report = field.device.custody().unwrap();
+        assert_eq!((&report.offered_again[..], &report.photos_lost[..]), (&[][..], &[][..]));
+        assert_eq!(report.photos_again, []);
+        sync(&mut field, &mut server);
+        assert_eq!(server.came, [(photo, true), (photo, false)], "nothing goes twice");
+    }
 }

@@ -14,7 +14,7 @@ mod attachment;
 mod mime;
 mod time;
 
-pub use attachment::{Attached, Attachment, attached, validate_attachments};
+pub use attachment::{Attached, Attachment, attached, facts, validate_attachments};
 pub use mime::{MAGIC_BYTES, NotAPhoto, PhotoMime};
 pub use time::{BadPhotoTime, PhotoTime, parse_offset};
 

@@ -199,7 +199,7 @@ fn attachments_have_an_order_and_one_that_stands_for_the_event() {
 }
 
 #[test]
-fn the_newest_statement_of_a_photo_counts_and_its_first_facts_stay() {
+fn the_newest_statement_of_a_photo_counts_and_the_first_facts_that_were_told_of_it() {
     let (vehicle, event) = (VehicleId(Uuid::from_u128(2)), EventId(Uuid::from_u128(1)));
     let said = |caption: &str| {
         let mut said = Attachment::new(vehicle, event, photo().sha256, 1);
@@ -213,7 +213,14 @@ fn the_newest_statement_of_a_photo_counts_and_its_first_facts_stay() {
     let own = said("mine");
     let shown = attached([(Some(9), &again), (Some(2), &first)]);
     assert_eq!(shown[0].said, &again);
-    assert_eq!(shown[0].facts, first.facts.as_deref());
+    let mut others = said("a colleague's");
+    others.event_id = EventId(Uuid::from_u128(3));
+    others.facts = Some(Box::new(PhotoFacts { make: Some("Other".into()), ..photo() }));
+    let told = [(None, &own), (Some(9), &again), (Some(7), &others), (Some(2), &first)];
+    assert_eq!(facts(told), first.facts.as_deref());
+    assert_eq!(facts([(None, &first), (Some(7), &others)]), others.facts.as_deref());
+    assert_eq!(facts([(None, &first), (None, &others)]), first.facts.as_deref());
+    assert_eq!(facts([(Some(9), &again)]), None);
     assert_eq!(attached([(Some(9), &gone), (Some(2), &first)]), []);
     // An own statement that the server has not numbered yet comes after all that it has.
     let shown = attached([(None, &own), (Some(9), &gone), (Some(2), &first)]);

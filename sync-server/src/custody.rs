@@ -11,21 +11,30 @@ use crate::App;
 use crate::auth::Caller;
 use crate::error::Error;
 
-/// The photos that a device's operations name and whose originals are not here: by its statements,
-/// or as captured with its events. One that was taken off every event is not asked for.
+/// The photos that a device was the first to name and whose originals are not here: by its statements,
+/// or as captured with its events. What a colleague put on an event first is on the colleague's way,
+/// whoever describes it meanwhile or corrects that event. One that was taken off every event is not
+/// asked for.
 const MISSING: &str = "
     WITH named AS (
         SELECT p.photo FROM event_photos p WHERE p.tenant_id = $1 AND p.device_id = $2
         UNION
-        SELECT photo FROM vehicle_events e,
+        SELECT photo FROM vehicle_events e
+          JOIN event_registry r ON r.tenant_id = e.tenant_id AND r.event_id = e.id
+          JOIN event_registry first ON first.tenant_id = r.tenant_id AND first.event_id = r.root_id
+          JOIN vehicle_events root ON root.tenant_id = first.tenant_id AND root.date = first.date
+                                  AND root.id = first.event_id,
                LATERAL jsonb_array_elements_text(CASE jsonb_typeof(e.payload -> 'photos')
                    WHEN 'array' THEN e.payload -> 'photos' ELSE '[]' END) AS photo
          WHERE e.tenant_id = $1 AND e.device_id = $2 AND e.payload ? 'photos'
            AND photo ~ '^[0-9a-f]{64}$'
+           AND (root.device_id IS NOT DISTINCT FROM $2 OR NOT COALESCE(root.payload -> 'photos' ? photo, false))
     )
     SELECT n.photo, m.bytes FROM named n
       LEFT JOIN photo_metadata m ON m.tenant_id = $1 AND m.sha256 = n.photo
      WHERE NOT EXISTS (SELECT FROM photos s WHERE s.tenant_id = $1 AND s.sha256 = n.photo)
+       AND COALESCE((SELECT p.device_id IS NOT DISTINCT FROM $2 FROM event_photos p
+                      WHERE p.tenant_id = $1 AND p.photo = n.photo ORDER BY p.arrival LIMIT 1), true)
        AND (SELECT NOT bool_and(newest.removed) FROM (
                SELECT DISTINCT ON (p.root_id) p.removed FROM event_photos p
                 WHERE p.tenant_id = $1 AND p.photo = n.photo

@@ -72,6 +72,8 @@ migrations! {
     45 "045_location_corrections",
     46 "046_capture_sessions",
     47 "047_places_and_captures",
+    50 "050_photo_facts",
+    51 "051_vehicle_places",
 }
 
 /// The advisory lock that runners take, so that two never work on one database.

@@ -5,10 +5,11 @@
 use motomind_protocol::place::{CorrectionMethod, place};
 use motomind_protocol::position::distance_m;
 use motomind_protocol::wire::{Change, ChangeKind};
-use motomind_protocol::{Event, Fix, FixSource, Hash, Role};
+use motomind_protocol::{Event, Fix, FixSource, Hash, LocationCorrection, Role};
 use motomind_tests::dice::Dice;
 use motomind_tests::postgres::{Database, Postgres, as_tenant, constraint, count_as_tenant, role};
-use motomind_tests::server::{Sender, accepted, damage, serve};
+use motomind_tests::server::{Sender, accepted, damage, restoration, retraction, serve};
+use motomind_tests::stage::Stage;
 use serde_json::{Value, json};
 use tokio_postgres::error::SqlState;
 use uuid::Uuid;
@@ -313,4 +314,96 @@ async fn places_are_those_of_the_protocol() {
     }
     assert!(seen > 20 && seen < events.len());
     server.stop().await;
+}
+
+#[tokio::test]
+async fn where_a_vehicle_was_last_is_what_a_device_shows() {
+    let mut stage = Stage::set().await;
+    let mut vehicles = vec![stage.vehicle];
+    for _ in 0..3 {
+        let id = Uuid::new_v4();
+        let sql =
+            format!("INSERT INTO vehicles (tenant_id, id) VALUES ('{}', '{id}')", stage.tenant);
+        stage.operator().await.batch_execute(&sql).await.unwrap();
+        vehicles.push(id);
+    }
+    let (phone, operator) = (stage.phone().await, stage.operator().await);
+    let sql = "SELECT latitude, longitude, accuracy_m, place_from FROM vehicle_last_places
+                WHERE vehicle_id = $1";
+    let mut compared = 0;
+    let device = &mut stage.device;
+    let mut manager = Sender::new(&stage.server, stage.tenant, Role::Manager);
+    let mut dice = Dice::new(11);
+    let mut events: Vec<Event> = Vec::new();
+    let mut retracted: Vec<Uuid> = Vec::new();
+    for turn in 0..150 {
+        let [kind, which, minute, accuracy] = dice.bytes::<4>();
+        let vehicle = vehicles[usize::from(which) % 3]; // the last one has no event
+        let some = events.get(usize::from(which) * 7 % events.len().max(1)).cloned();
+        let at = (f64::from(turn) / 2.0, f64::from(which) / 2.0);
+        match (kind % 6, some) {
+            (0, Some(event)) if retracted.contains(&event.id.0) => {
+                let back = restoration(event.vehicle_id.0, event.id.0);
+                accepted(&manager.send(back).await);
+                retracted.retain(|id| *id != event.id.0);
+            }
+            (0, Some(event)) => {
+                accepted(&manager.send(retraction(event.vehicle_id.0, event.id.0)).await);
+                retracted.push(event.id.0);
+            }
+            (1, Some(event)) => {
+                let said = LocationCorrection::new(&event, at, CorrectionMethod::MapPin);
+                let sealed = device.state(said);
+                accepted(&device.outcome(sealed).await);
+            }
+            (2, Some(event)) => {
+                let mut said = LocationCorrection::new(&event, at, CorrectionMethod::MapPin);
+                said.withdrawn = true;
+                let sealed = device.state(said);
+                accepted(&device.outcome(sealed).await);
+            }
+            (3, Some(event)) => {
+                let mut again = damage(event.vehicle_id.0, i64::from(minute % 40));
+                again.corrects = Some(event.id);
+                accepted(&device.send(again).await);
+            }
+            _ => {
+                // Several at one minute, some without a place, some with one that is no use.
+                let mut event = damage(vehicle, i64::from(minute % 40));
+                event.fix = (accuracy % 4 > 0).then(|| {
+                    let mut fix = Fix::at(at.0, at.1, FixSource::Gps);
+                    fix.accuracy_m = (accuracy % 4 == 1).then_some(f64::from(accuracy) * 20.0);
+                    fix
+                });
+                accepted(&device.send(event.clone()).await);
+                events.push(event);
+            }
+        }
+        if turn % 10 < 9 {
+            continue;
+        }
+        phone.sync().await;
+        for vehicle in &vehicles {
+            let shown = phone.device.lock().unwrap().vehicle((*vehicle).into()).unwrap().unwrap();
+            let ours = shown.last_place.map(|place| {
+                json!({"latitude": place.latitude, "longitude": place.longitude,
+                       "accuracy_m": place.accuracy_m, "from": place.from})
+            });
+            let row = operator.query_one(sql, &[vehicle]).await.unwrap();
+            let theirs = row.get::<_, Option<f64>>(0).map(|latitude| {
+                json!({"latitude": latitude, "longitude": row.get::<_, f64>(1),
+                       "accuracy_m": row.get::<_, Option<f64>>(2), "from": row.get::<_, String>(3)})
+            });
+            assert_eq!(ours, theirs, "turn {turn}, {vehicle}");
+            compared += usize::from(ours.is_some());
+        }
+    }
+    assert!(compared > 20, "{compared}");
+    // Inside the wall, as its reader.
+    let client = stage.database.connect(role::CLIENT).await;
+    let all = "SELECT count(*) FROM vehicle_last_places";
+    assert_eq!(count_as_tenant(&client, stage.tenant, all).await, 4);
+    let (other, _) = stage.database.tenant_with_vehicle().await;
+    assert_eq!(count_as_tenant(&client, other, all).await, 1);
+    stage.server.stop().await;
 }

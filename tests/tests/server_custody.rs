@@ -145,3 +145,40 @@ async fn custody_is_told_to_its_own_person_and_to_managers() {
     assert!(document["paths"][path]["get"].is_object());
     stage.server.stop().await;
 }
+
+#[tokio::test]
+async fn what_a_colleague_put_on_an_event_is_on_the_colleagues_way() {
+    let mut stage = Stage::set().await;
+    let (picture, captured) = (photo(1, 700), photo(2, 900));
+    let mut event = damage(stage.vehicle, 1);
+    event.payload.insert("photos".into(), json!([Hash::of(&captured)]));
+    let batch =
+        vec![stage.device.seal(event.clone()), stage.device.state(attachment(&event, &picture, 1))];
+    for outcome in stage.device.outcomes(batch).await {
+        accepted(&outcome);
+    }
+    // Somebody else describes the photo, puts it on another event, corrects the event.
+    let mut colleague = Sender::new(&stage.server, stage.tenant, Role::Technician);
+    let mut described = attachment(&event, &picture, 2);
+    (described.facts, described.caption) = (None, Some("the scratch".into()));
+    let other = damage(stage.vehicle, 2);
+    let mut corrected = damage(stage.vehicle, 3);
+    corrected.corrects = Some(event.id);
+    let own = Hash::of(b"the colleague's own");
+    corrected.payload.insert("photos".into(), json!([Hash::of(&captured), own]));
+    let batch = vec![
+        colleague.state(described),
+        colleague.seal(other.clone()),
+        colleague.state(attachment(&other, &picture, 1)),
+        colleague.seal(corrected),
+    ];
+    for outcome in colleague.outcomes(batch).await {
+        accepted(&outcome);
+    }
+    let told: Custody = read(stage.ask(&colleague, colleague.device).await).await;
+    assert_eq!(told.missing_photos.photos, [own]);
+    let mut mine = vec![Hash::of(&picture), Hash::of(&captured)];
+    mine.sort();
+    assert_eq!(stage.custody().await.missing_photos.photos, mine);
+    stage.server.stop().await;
+}

@@ -461,3 +461,92 @@ async fn one_statement_that_the_database_refuses_does_not_hold_up_the_others() {
     assert_eq!(stage.count("SELECT photo_count FROM timeline_feed").await, 3);
     stage.server.stop().await;
 }
+
+#[tokio::test]
+async fn whoever_puts_a_photo_on_an_event_first_says_what_it_is() {
+    let mut stage = Stage::set().await;
+    let (one, two) = (damage(stage.vehicle, 1), damage(stage.vehicle, 2));
+    let picture = photo(1, 500);
+    let mut colleague = Sender::new(&stage.server, stage.tenant, Role::Technician);
+    for event in [&one, &two] {
+        accepted(&stage.device.send(event.clone()).await);
+    }
+    let own = attachment(&one, &picture, 1);
+    let sealed = stage.device.state(own.clone());
+    accepted(&stage.device.outcome(sealed).await);
+    // Another person says something else of the same bytes, on another event and on this one.
+    let told = |event: &Event| {
+        let mut said = attachment(event, &picture, 2);
+        let facts = said.facts.as_mut().unwrap();
+        (facts.make, facts.size, facts.position) = (Some("Other".into()), 9, None);
+        said
+    };
+    for event in [&two, &one] {
+        let sealed = colleague.state(told(event));
+        accepted(&colleague.outcome(sealed).await);
+    }
+    let make = "SELECT make, bytes FROM photo_metadata";
+    assert_eq!(stage.json(make).await, json!({"make": "Maker", "bytes": 500}));
+    let all = "SELECT count(*) FROM photo_facts_told";
+    assert_eq!(stage.count(all).await, 3, "what others said is kept");
+    assert_eq!(stage.count(&format!("{all} WHERE counts")).await, 1);
+    let kept = "SELECT facts -> 'make' AS make FROM photo_facts_told WHERE NOT counts LIMIT 1";
+    assert_eq!(stage.json(kept).await, json!({"make": "Other"}));
+    let sizes = "SELECT count(*) FROM attached_photos WHERE bytes = 500";
+    assert_eq!(stage.count(sizes).await, 2, "on whatever event");
+    // A device shows the same.
+    let phone = stage.phone().await;
+    for event in [&one, &two] {
+        let shown = phone.device.lock().unwrap().photos(event.id).unwrap();
+        assert_eq!(shown[0].facts.as_ref(), own.facts.as_deref());
+    }
+    stage.server.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_sql_client_wrote_of_a_photo_counts_once_a_statement_tells_it() {
+    let mut stage = Stage::set().await;
+    let event = stage.event().await;
+    let (own, theirs) = (photo(1, 500), photo(2, 600));
+    let client = stage.database.connect(motomind_tests::postgres::role::CLIENT).await;
+    let insert = format!(
+        "INSERT INTO photo_metadata (sha256, bytes, mime, make)
+         VALUES ('{}', 5, 'image/png', 'Theirs'), ('{}', 6, 'image/png', 'Theirs')",
+        Hash::of(&own),
+        Hash::of(&theirs)
+    );
+    motomind_tests::postgres::as_tenant(&client, stage.tenant, &insert).await.unwrap();
+    // No device has heard of it: it is not known yet what the photo is.
+    let mut bare = attachment(&event, &own, 1);
+    bare.facts = None;
+    let sealed = stage.device.state(bare);
+    assert_eq!(rejection(&stage.device.outcome(sealed).await).0, "missing");
+    let said = attachment(&event, &own, 1);
+    let sealed = stage.device.state(said.clone());
+    accepted(&stage.device.outcome(sealed).await);
+    let state = format!(
+        "INSERT INTO event_photos (event_id, photo, sequence) VALUES ('{}', '{}', 2)",
+        event.id,
+        Hash::of(&theirs)
+    );
+    motomind_tests::postgres::as_tenant(&client, stage.tenant, &state).await.unwrap();
+    let sealed = stage.device.state(attachment(&event, &theirs, 3));
+    accepted(&stage.device.outcome(sealed).await);
+
+    let phone = stage.phone().await;
+    let shown = phone.device.lock().unwrap().photos(event.id).unwrap();
+    assert_eq!(shown[0].facts.as_ref(), said.facts.as_deref());
+    assert_eq!(shown[1].facts.as_ref().unwrap().make.as_deref(), Some("Theirs"));
+    for (at, one) in shown.iter().enumerate() {
+        let facts = one.facts.as_ref().unwrap();
+        let sql = format!("SELECT mime, bytes FROM attached_photos WHERE photo = '{}'", one.photo);
+        let expected = json!({"mime": facts.mime.as_str(), "bytes": facts.size});
+        assert_eq!(stage.json(&sql).await, expected, "photo {at}");
+        let counting = format!(
+            "SELECT facts -> 'make' AS make FROM photo_facts_told WHERE counts AND photo = '{}'",
+            one.photo
+        );
+        assert_eq!(stage.json(&counting).await, json!({"make": facts.make}));
+    }
+    stage.server.stop().await;
+}

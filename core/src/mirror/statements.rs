@@ -279,7 +279,7 @@ fn read<T: DeserializeOwned>(row: &Row<'_>) -> Result<Told<T>, StoreError> {
     })
 }
 
-/// The facts of a photo, from any statement that has them.
+/// What counts of what was told of a photo, on whatever event.
 pub(crate) fn facts_of(
     conn: &Connection,
     photo: &Hash,
@@ -288,12 +288,11 @@ pub(crate) fn facts_of(
         "SELECT data, seq, state FROM statements WHERE photo = ?1 ORDER BY seq IS NULL, seq, n",
     )?;
     let mut rows = statement.query([photo.0])?;
+    let mut told: Vec<Told<Attachment>> = Vec::new();
     while let Some(row) = rows.next()? {
-        if let Some(facts) = read::<Attachment>(row)?.stated.said.facts {
-            return Ok(Some(*facts));
-        }
+        told.push(read(row)?);
     }
-    Ok(None)
+    Ok(photo::facts(told.iter().filter_map(Told::counts)).cloned())
 }
 
 /// What the server has of a photo: of the original and of a preview, each with its hash and bytes.

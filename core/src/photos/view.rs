@@ -116,27 +116,23 @@ impl Device {
         for one in &on_it {
             let newest = told.iter().rev().find(|told| std::ptr::eq(&told.stated.said, one.said));
             if let Some(newest) = newest {
-                photos.push(self.shown(newest, one.facts, one.is_primary)?);
+                photos.push(self.shown(newest, one.is_primary)?);
             }
         }
         let refused = told.iter().rev().filter(|told| told.state == OpState::Rejected);
         for told in refused.filter(|told| !told.stated.said.removed) {
             if photos.iter().all(|shown| shown.photo != told.stated.said.photo) {
-                photos.push(self.shown(told, told.stated.said.facts.as_deref(), false)?);
+                photos.push(self.shown(told, false)?);
             }
         }
         Ok(photos)
     }
 
-    fn shown(
-        &self,
-        told: &Told<Attachment>,
-        facts: Option<&PhotoFacts>,
-        is_primary: bool,
-    ) -> Result<PhotoShown, StoreError> {
+    fn shown(&self, told: &Told<Attachment>, is_primary: bool) -> Result<PhotoShown, StoreError> {
         let said = &told.stated.said;
         let kept = album::find(&self.conn, &said.photo)?;
-        let facts = facts.cloned().or_else(|| kept.as_ref().map(|kept| kept.facts.clone()));
+        let facts = self.noting_damage(statements::facts_of(&self.conn, &said.photo))?;
+        let facts = facts.or_else(|| kept.as_ref().map(|kept| kept.facts.clone()));
         let stored = self.noting_damage(statements::stored(&self.conn, &said.photo))?;
         let preview = kept.as_ref().and_then(|kept| kept.preview).or(stored.preview);
         Ok(PhotoShown {

@@ -4,7 +4,7 @@
 //! Nothing here decides what is true: an operation that is offered again is answered as a
 //! duplicate where the server has it after all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use motomind_protocol::wire::Custody;
 use motomind_protocol::{Hash, Incarnation, Millis, OpId, limits};
@@ -43,16 +43,66 @@ pub struct CustodyReport {
 /// The comparing part of the machine.
 #[derive(Debug, Default)]
 pub(crate) struct CustodyState {
-    in_flight: Option<(RequestId, TokenSerial)>,
+    in_flight: Option<Asked>,
     pub(crate) backoff: Backoff,
     pub(crate) wanted: bool,
     last: Option<CustodyReport>,
     asked_at: Option<Millis>,
 }
 
+/// A question on its way, and what the answer may know nothing of: an operation or a picture that
+/// arrives meanwhile is no loss because an older answer lacks it.
+#[derive(Debug)]
+struct Asked {
+    id: RequestId,
+    token: TokenSerial,
+    /// What was not on the server then, as far as this device knew …
+    unsettled: BTreeSet<OpId>,
+    unstored: BTreeSet<Hash>,
+    /// … and the newest operation and upload that there were.
+    newest: (i64, i64),
+}
+
+impl Asked {
+    fn note(conn: &Connection, id: RequestId, token: TokenSerial) -> Result<Self, StoreError> {
+        let newest = conn
+            .prepare_cached(
+                "SELECT coalesce((SELECT max(pos) FROM operations), 0),
+                        coalesce((SELECT max(n) FROM uploads), 0)",
+            )?
+            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let mut statement =
+            conn.prepare_cached("SELECT op_id FROM operations WHERE state <> 'accepted'")?;
+        let rows = statement.query_map([], |row| Ok(OpId(read_id(row, 0)?)))?;
+        let unsettled = rows.collect::<Result<_, _>>()?;
+        let mut statement = conn.prepare_cached(
+            "SELECT photo FROM uploads WHERE variant = 'original' AND state <> 'stored'",
+        )?;
+        let rows = statement.query_map([], |row| row.get(0).map(Hash))?;
+        let unstored = rows.collect::<Result<_, _>>()?;
+        Ok(Self { id, token, unsettled, unstored, newest })
+    }
+
+    /// Whether the server had accepted an operation when it was asked.
+    fn knew(&self, mine: &Mine) -> bool {
+        mine.pos <= self.newest.0 && !self.unsettled.contains(&mine.op_id)
+    }
+
+    /// Whether a photo was still on its way when the server was asked.
+    fn awaited(&self, conn: &Connection, photo: Hash) -> Result<bool, StoreError> {
+        let began_later: bool = conn
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM uploads
+                                WHERE photo = ?1 AND variant = 'original' AND n > ?2)",
+            )?
+            .query_row(rusqlite::params![photo.0, self.newest.1], |row| row.get(0))?;
+        Ok(began_later || self.unstored.contains(&photo))
+    }
+}
+
 impl CustodyState {
     pub(crate) fn in_flight_is(&self, id: RequestId) -> bool {
-        self.in_flight.is_some_and(|(flying, _)| flying == id)
+        self.in_flight.as_ref().is_some_and(|asked| asked.id == id)
     }
 
     pub(crate) fn is_in_flight(&self) -> bool {
@@ -88,17 +138,18 @@ pub(super) fn next(device: &mut Device, now: Millis) -> Result<Next, StoreError>
     state.asked_at = Some(now);
     let path = "/v1/devices/me/custody".to_string();
     let request = device.sync.request("GET", path, Vec::new(), Vec::new());
-    device.sync.custody.in_flight = Some((request.id, device.sync.token_serial));
+    let asked = Asked::note(&device.conn, request.id, device.sync.token_serial)?;
+    device.sync.custody.in_flight = Some(asked);
     Ok(Next::Send(request))
 }
 
 pub(super) fn on_reply(device: &mut Device, reply: &Reply, now: Millis) -> Result<(), StoreError> {
-    let Some((_, token)) = device.sync.custody.in_flight.take() else {
+    let Some(asked) = device.sync.custody.in_flight.take() else {
         return Ok(());
     };
     if reply.status == 200 {
         return match serde_json::from_slice::<Custody>(&reply.body) {
-            Ok(custody) => compare(device, &custody, now),
+            Ok(custody) => compare(device, &asked, &custody, now),
             Err(_) => {
                 fail(device, excerpt(&reply.body), None, now);
                 Ok(())
@@ -106,7 +157,7 @@ pub(super) fn on_reply(device: &mut Device, reply: &Reply, now: Millis) -> Resul
         };
     }
     match setback(reply) {
-        Setback::Blocked(blocked) => device.sync.block(blocked, token),
+        Setback::Blocked(blocked) => device.sync.block(blocked, asked.token),
         Setback::Later { retry_after_s, what } => fail(device, what, retry_after_s, now),
         // An older server has no custody to tell of.
         Setback::Content(Some(problem)) if problem.status == 404 => {
@@ -125,7 +176,12 @@ fn fail(device: &mut Device, what: String, retry_after_s: Option<u32>, now: Mill
     device.sync.custody.backoff.fail(now, retry_after_s, &mut device.rng);
 }
 
-fn compare(device: &mut Device, custody: &Custody, now: Millis) -> Result<(), StoreError> {
+fn compare(
+    device: &mut Device,
+    asked: &Asked,
+    custody: &Custody,
+    now: Millis,
+) -> Result<(), StoreError> {
     let mut report = CustodyReport { compared_at: now, ..CustodyReport::default() };
     let lives: BTreeMap<Incarnation, _> =
         custody.lives.iter().map(|life| (life.incarnation, life)).collect();
@@ -138,7 +194,7 @@ fn compare(device: &mut Device, custody: &Custody, now: Millis) -> Result<(), St
         let held = life.is_some_and(|life| {
             life.held.iter().any(|(from, to)| (*from..=*to).contains(&mine.place))
         });
-        if !held && !beyond {
+        if !held && !beyond && asked.knew(&mine) {
             report.offered_again.push(mine.op_id);
         }
         let head = life.filter(|life| life.high_water == mine.place).and_then(|life| life.head);
@@ -149,6 +205,9 @@ fn compare(device: &mut Device, custody: &Custody, now: Millis) -> Result<(), St
         journal::offer_again(&tx, *op_id)?;
     }
     for photo in &custody.missing_photos.photos {
+        if asked.awaited(&tx, *photo)? {
+            continue;
+        }
         match transfer::offer_again(&tx, *photo)? {
             transfer::Offered::Again => report.photos_again.push(*photo),
             transfer::Offered::UnderWay => {}
@@ -171,6 +230,7 @@ fn compare(device: &mut Device, custody: &Custody, now: Millis) -> Result<(), St
 }
 
 struct Mine {
+    pos: i64,
     op_id: OpId,
     incarnation: Incarnation,
     place: u64,
@@ -180,7 +240,7 @@ struct Mine {
 /// What this journal believes accepted.
 fn accepted(conn: &Connection) -> Result<Vec<Mine>, StoreError> {
     let mut statement = conn.prepare_cached(
-        "SELECT o.op_id, i.incarnation, o.device_seq, o.hash
+        "SELECT o.op_id, i.incarnation, o.device_seq, o.hash, o.pos
          FROM operations o JOIN incarnations i ON i.n = o.incarnation
          WHERE o.state = 'accepted' ORDER BY o.pos",
     )?;
@@ -188,6 +248,7 @@ fn accepted(conn: &Connection) -> Result<Vec<Mine>, StoreError> {
     let mut all = Vec::new();
     while let Some(row) = rows.next()? {
         all.push(Mine {
+            pos: row.get(4)?,
             op_id: OpId(read_id(row, 0)?),
             incarnation: Incarnation(read_id(row, 1)?),
             place: row.get::<_, i64>(2)?.unsigned_abs(),

@@ -34,8 +34,8 @@ pub struct Attachment {
     /// The person's own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caption: Option<String>,
-    /// What the photo says about itself. The first statement about a photo has them; the first
-    /// ones that came count.
+    /// What the photo says about itself. The first statement about a photo has them, and they
+    /// count ([`facts`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub facts: Option<Box<PhotoFacts>>,
     /// The photo is taken off the event. Its bytes stay.
@@ -136,8 +136,6 @@ pub fn validate_attachments(attachments: &[Attachment]) -> Result<(), Vec<Violat
 pub struct Attached<'a> {
     /// The newest statement about it.
     pub said: &'a Attachment,
-    /// What it says about itself; the first that came.
-    pub facts: Option<&'a PhotoFacts>,
     /// Whether it stands for the event.
     pub is_primary: bool,
 }
@@ -156,9 +154,7 @@ pub fn attached<'a>(
     statements.sort_by_key(|(seq, _)| (seq.is_none(), seq.unwrap_or(0)));
     let mut newest: BTreeMap<Hash, (usize, Attached<'a>)> = BTreeMap::new();
     for (age, (_, said)) in statements.into_iter().enumerate() {
-        let facts = newest.get(&said.photo).and_then(|(_, before)| before.facts);
-        let facts = facts.or(said.facts.as_deref());
-        newest.insert(said.photo, (age, Attached { said, facts, is_primary: false }));
+        newest.insert(said.photo, (age, Attached { said, is_primary: false }));
     }
     let mut photos: Vec<(usize, Attached<'a>)> =
         newest.into_values().filter(|(_, photo)| !photo.said.removed).collect();
@@ -170,4 +166,18 @@ pub fn attached<'a>(
         photo.is_primary = true;
     }
     photos
+}
+
+/// What counts of what was told of one photo: the facts of the first statement that has any, on
+/// whatever event of the tenant. Whoever puts a photo on an event first says what it is; what others
+/// say of it later stays beside that, and never takes its place.
+///
+/// Statements come as for [`attached`], of this one photo.
+#[must_use]
+pub fn facts<'a>(
+    statements: impl IntoIterator<Item = (Option<u64>, &'a Attachment)>,
+) -> Option<&'a PhotoFacts> {
+    let told = statements.into_iter().filter_map(|(seq, said)| Some((seq, said.facts.as_deref()?)));
+    // Of equal ones `min_by_key` takes the first: own ones stand in the order of capture.
+    told.min_by_key(|(seq, _)| (seq.is_none(), seq.unwrap_or(0))).map(|(_, facts)| facts)
 }

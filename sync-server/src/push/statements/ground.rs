@@ -15,7 +15,8 @@ use crate::push::known::Known;
 /// What is known that bears on statements alone.
 #[derive(Debug, Default)]
 pub(super) struct Ground {
-    /// Photos of which the tenant knows what they say about themselves.
+    /// Photos of which the log tells what they say about themselves: its first statement about one
+    /// does, always.
     facts: HashSet<Hash>,
     /// Who first attached a photo to the family of an event.
     authors: HashMap<(EventId, Hash), Option<UserId>>,
@@ -67,7 +68,8 @@ impl Ground {
         let names: Vec<String> = photos.iter().map(Hash::to_string).collect();
         let statement = transaction
             .prepare_cached(
-                "SELECT sha256 FROM photo_metadata WHERE tenant_id = $1 AND sha256 = ANY($2)",
+                "SELECT DISTINCT photo FROM event_photos
+                 WHERE tenant_id = $1 AND photo = ANY($2)",
             )
             .await?;
         let rows = transaction.query(&statement, &[&tenant.0, &names]).await?;

@@ -67,7 +67,8 @@ impl<'a> Statements<'a> {
         Ok(())
     }
 
-    /// What photos say about themselves; the first that came counts. In one order for everyone, so
+    /// What photos say about themselves; the first that came counts
+    /// ([`motomind_protocol::photo::facts`]). In one order for everyone, so
     /// that two who describe the same photos do not wait for each other.
     async fn store_facts(&self, transaction: &Transaction<'_>, bench: &Bench) -> Result<(), Error> {
         let told = self.photos.iter().filter_map(|(received, said, _)| {

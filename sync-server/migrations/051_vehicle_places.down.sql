@@ -1,0 +1,2 @@
+-- Readers look for the last place themselves.
+DROP VIEW vehicle_last_places;
