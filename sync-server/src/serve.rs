@@ -4,6 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::Router;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -30,6 +31,17 @@ pub struct Running {
 /// # Errors
 /// One line that says what is wrong.
 pub async fn start(settings: Settings) -> Result<Running, String> {
+    start_within(settings, |api| api).await
+}
+
+/// Like [`start`], with something around the API, such as the files of an app.
+///
+/// # Errors
+/// One line that says what is wrong.
+pub async fn start_within(
+    settings: Settings,
+    around: impl FnOnce(Router) -> Router,
+) -> Result<Running, String> {
     let app = App::new(settings).await?;
     crate::readiness::check(&app).await?;
     let listener = TcpListener::bind(app.settings.listen).await.map_err(|error| {
@@ -39,7 +51,7 @@ pub async fn start(settings: Settings) -> Result<Running, String> {
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let listening = tokio::spawn(crate::pokes::listen(app.clone()));
     let sweeping = tokio::spawn(crate::photos::sweep_regularly(app.clone()));
-    let router = crate::router::router(app.clone());
+    let router = around(crate::router::router(app.clone()));
     let mut stopping = app.stopping.subscribe();
     let stopped = async move { crate::app::stopped(&mut stopping).await };
     let serving =

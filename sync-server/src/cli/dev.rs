@@ -8,6 +8,7 @@ use motomind_server::{database, migrate, serve};
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use super::dev_web::Web;
 use super::private_postgres::PrivatePostgres;
 
 /// The database that `dev` makes in its private Postgres.
@@ -26,13 +27,17 @@ pub(crate) struct Dev {
     #[arg(long, env = "MOTOMIND_ADMIN_URL", hide_env_values = true)]
     admin_url: Option<String>,
 
+    /// The web app's built files: served beside the API, where anyone may sign in as anyone.
+    #[arg(long, env = "MOTOMIND_DEV_WEB")]
+    web: Option<PathBuf>,
+
     #[command(flatten)]
     settings: Settings,
 }
 
 impl Dev {
     pub(crate) async fn run(self) -> Result<(), String> {
-        let Self { dir, admin_url, mut settings } = self;
+        let Self { dir, admin_url, web, mut settings } = self;
         // Declared before the Postgres that lives in it: dropped after it.
         let mut temporary: Option<TempDir> = None;
         let (private, admin_url) = match admin_url {
@@ -63,7 +68,12 @@ impl Dev {
         }
         let secret = settings.jwt_secret.clone().unwrap_or_default();
         let database_url = settings.database_url.clone();
-        let running = serve::start(settings).await?;
+        let web = web_app(web, &admin_url, &secret)?;
+        let running = serve::start_within(settings, |api| match web {
+            Some(web) => web.around(api),
+            None => api,
+        })
+        .await?;
         println!(
             "# {} migrations applied; ctrl-c ends the server{}",
             applied.len(),
@@ -78,6 +88,20 @@ impl Dev {
         drop(private);
         Ok(())
     }
+}
+
+fn web_app(files: Option<PathBuf>, admin_url: &str, secret: &str) -> Result<Option<Web>, String> {
+    let Some(files) = files else { return Ok(None) };
+    if !files.join("index.html").is_file() {
+        let files = files.display();
+        return Err(format!(
+            "--web (MOTOMIND_DEV_WEB): {files} has no index.html; build the app first"
+        ));
+    }
+    if secret.is_empty() {
+        return Err("--web (MOTOMIND_DEV_WEB): needs a --jwt-secret, not only a JWKS".to_string());
+    }
+    Ok(Some(Web { files, admin_url: admin_url.to_string(), secret: secret.to_string() }))
 }
 
 fn temporary_directory() -> Result<TempDir, String> {

@@ -1,6 +1,7 @@
 //! The subcommands of `motomind-server`. They print: this is the operator's side.
 
 pub(crate) mod dev;
+pub(crate) mod dev_web;
 pub(crate) mod devices;
 pub(crate) mod doctor;
 pub(crate) mod import;
