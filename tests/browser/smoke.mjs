@@ -176,8 +176,44 @@ async function story({ site, elsewhere, server }) {
     await hers.call('sync.once')
     assert.deepEqual((await hers.call('entries')).map((entry) => entry.type), ['car_wash', 'damage', 'odometer'])
   })
+  await check('syncing goes on by itself: a colleague\'s open timeline shows what was just captured, from a tab without a token', async () => {
+    await hers.call('sync.start')
+    await his.call('sync.start')
+    const second = await browser.page(site.origin)
+    await second.call('open', alice.files, undefined, at)
+    const seen = his.evaluate((vehicle) => new Promise((resolve) => {
+      window.client().watch.timeline(vehicle).subscribe((rows) => rows[0].record.event.notes === 'live' && resolve(rows[0].event_id))
+    }), server.vehicle)
+    const { id, settled } = await second.evaluate(async (event) => {
+      const write = await window.client().capture(event)
+      return { id: write.id, settled: await write.settled() }
+    }, capture('car_wash', { notes: 'live' }, Date.now() + 5_000))
+    assert.equal(settled, 'accepted')
+    assert.equal(await seen, id)
+    for (const page of [hers, his]) {
+      await page.call('sync.stop')
+      assert.equal((await page.call('status')).sync, 'off')
+    }
+    await second.close()
+  })
+  await check('the tab that holds the files asks another one for a token that it has not', async () => {
+    const second = await browser.page(site.origin)
+    await second.call('open', alice.files, undefined, at)
+    await hers.call('setToken', null)
+    await second.call('setToken', alice.token)
+    await hers.close() // and with it the token that was asked for last
+    await second.call('pending')
+    assert.equal(await second.call('role'), 'owner')
+    await second.call('setToken', null)
+    const third = await browser.page(site.origin)
+    await third.call('open', alice.files, undefined, at)
+    await third.call('setToken', alice.token)
+    assert.equal((await third.call('sync.once')).end, 'caught_up')
+    page = third
+    await second.close()
+  })
   await check('both browsers quit and open again with the same timeline', async () => {
-    const before = await hers.call('timeline')
+    const before = await page.call('timeline')
     await browser.quit()
     browser = await startBrowser(alice.profile)
     page = await browser.page(site.origin)

@@ -1,20 +1,11 @@
 // The engine's methods, by the names under which pages call them.
-import init, { Device } from './core.js'
-import { Pictures } from './pictures.js'
 import type { GivenPhoto } from './arguments.js'
+import type { Device } from './core.js'
+import { Pictures } from './pictures.js'
 
+/** The engine's wasm, loaded. */
 export type Bindings = { Device: typeof Device }
 export type { Device }
-
-let loaded: Promise<Bindings> | undefined
-
-/** Loads the wasm, once. */
-export function loadBindings(wasmUrl: string | null): Promise<Bindings> {
-  // Written out like this, bundlers find the file.
-  loaded ??= init({ module_or_path: wasmUrl ?? new URL('./core.wasm', import.meta.url) }).then(() => ({ Device }))
-  loaded.catch(() => { loaded = undefined })
-  return loaded
-}
 
 /** Methods that are called as they are: what goes in and comes out are texts, numbers and truths. */
 export const DIRECT = new Set([

@@ -114,7 +114,7 @@ export interface Failure {
 }
 
 const KINDS: Record<string, new (code: string, message: string, id?: OpId) => MotoMindError> = {
-  storage_busy: StorageBusy,
+  storage_busy: StorageBusy, already_open: StorageBusy,
   unknown_operation: Unknown, unknown_record: Unknown, unknown_photo: Unknown, unknown_session: Unknown,
   not_being_written: Unknown,
   id_reused: Conflicting, already_accepted: Conflicting, already_superseded: Conflicting,

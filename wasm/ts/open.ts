@@ -66,11 +66,13 @@ export function tokenOf({ getToken }: OpenOptions): () => Promise<string | null>
   return async () => (await getToken?.()) ?? null
 }
 
-function startWorker({ name, workerUrl }: OpenOptions & { name: string }, failed: (why: string) => void): Started {
+function startWorker({ name, workerUrl, encryptionKey }: OpenOptions & { name: string }, failed: (why: string) => void): Started {
+  // Written out like this, bundlers find the files.
   const worker = workerUrl
     ? new Worker(workerUrl, { type: 'module', name: `motomind ${name}` })
-    // Written out like this, bundlers find the file.
-    : new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'motomind' })
+    : encryptionKey === undefined
+      ? new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'motomind' })
+      : new Worker(new URL('./worker-encrypted.js', import.meta.url), { type: 'module', name: 'motomind' })
   worker.onerror = (event) => failed(event.message || 'its script cannot be loaded')
   return {
     port: worker as unknown as Started['port'],

@@ -12,6 +12,8 @@ export interface Around {
   token(): Promise<string | null>
   settings(settings: Settings): void
   gone(): void
+  /** The engine cannot go on. */
+  broken(): void
 }
 
 /** How long changes are gathered before they are told: a frame, ms. */
@@ -64,8 +66,12 @@ export class Owner {
       if (own) return await own(...args as never[])
       if (!DIRECT.has(method)) throw Object.assign(new Error(`no method ${method}`), { code: 'malformed' })
       return (this.device as unknown as Record<string, (...args: unknown[]) => unknown>)[method]!(...args)
+    } catch (error) {
+      // Whatever state a panic has left, the files are as they were; a fresh worker takes them up.
+      if (error instanceof WebAssembly.RuntimeError) setTimeout(() => this.around.broken())
+      throw error
     } finally {
-      if (!reads(method)) {
+      if (!this.#ended && !reads(method)) {
         this.#publish()
         this.#syncing.wake()
       }

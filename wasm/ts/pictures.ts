@@ -1,6 +1,8 @@
 // Photos on their way from the files that a person picked into the engine, and back.
 import type { GivenPhoto } from './arguments.js'
 import type { Device } from './core.js'
+import type { PendingItem, PhotoShown } from './generated.js'
+import type { AddedPhoto } from './types.js'
 
 // Of a worker's scope, which TypeScript does not offer beside a page's.
 declare const FileReaderSync: (new () => { readAsArrayBuffer(blob: Blob): ArrayBuffer }) | undefined
@@ -15,6 +17,8 @@ export class Pictures {
 
   /** Adds a photo piece by piece; captures and reading go on between the pieces. */
   async add(target: string, { file, meta }: GivenPhoto, id: string): Promise<string> {
+    const before = this.#addedBefore(id)
+    if (before) return JSON.stringify(before)
     const photo = this.device.beginPhoto(target, await withRoom(meta))
     for (let at = 0; at < file.size; at += PIECE_BYTES) {
       this.device.writePhoto(photo, await bytesOf(file.slice(at, at + PIECE_BYTES)))
@@ -23,6 +27,15 @@ export class Pictures {
     // Away from the shutter: the photo is safe before its small picture is made.
     const made = this.device.makePreview(added.photo, await previewOf(file))
     return JSON.stringify({ ...added, preview: JSON.parse(made) })
+  }
+
+  /** What was put on an event under this id, where its caller did not hear of it. */
+  #addedBefore(id: string): AddedPhoto | null {
+    const said = (JSON.parse(this.device.operation(id)) as PendingItem | null)?.photo
+    if (!said) return null
+    const photos: PhotoShown[] = JSON.parse(this.device.photos(said.event_id))
+    const { photo, facts, flags } = photos.find((one) => one.photo === said.photo) ?? { ...said, flags: null }
+    return { photo, facts: facts ?? null, flags, notes: [], preview: null, duplicate: true, op_id: id }
   }
 
   /** Captures an event with its photos in one call. */

@@ -13,7 +13,7 @@ import { lockOf } from './files.js'
 import type { Changes } from './live.js'
 import { Owner } from './owner.js'
 import type { Answer, Call, FromWorker, Hello, News, Port, Reply, Request, Settings, ToWorker } from './wire.js'
-import type { Bindings } from './engine.js'
+import { type Bindings, reads } from './engine.js'
 
 const PATIENCE_MS = 5_000
 /** How often an owner with requests in hand says that it is alive. */
@@ -165,6 +165,7 @@ export class Seat {
           this.#news?.postMessage({ kind: 'gone' } satisfies News)
           this.page.postMessage({ kind: 'gone' })
         },
+        broken: () => (globalThis as unknown as { close?(): void }).close?.(),
       }, this.#patience)
     } catch (error) {
       const failure = failureOf(error)
@@ -246,7 +247,8 @@ export class Seat {
     this.#beat()
     const reply: Reply = { term, answer: await this.#carryOut(call) }
     this.#running.delete(call.id)
-    this.#answers.set(call.id, reply)
+    // Reading again does no harm, and answers may be long.
+    if (!reads(call.method)) this.#answers.set(call.id, reply)
     if (this.#answers.size > ANSWERS_MAX) this.#answers.delete(this.#answers.keys().next().value!)
     this.#tab_(from).postMessage(reply)
   }

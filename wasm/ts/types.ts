@@ -103,8 +103,8 @@ export type PhotoTarget = { event: string } | { session: string; step?: string }
 /** A photo that is durable on this device. */
 export interface AddedPhoto {
   photo: Hash
-  facts: PhotoFacts
-  flags: FlagsShown
+  facts: PhotoFacts | null
+  flags: FlagsShown | null
   notes: PhotoNote[]
   preview: { sha256: Hash } | { absent: PreviewAbsence } | null
   duplicate: boolean
