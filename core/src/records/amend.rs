@@ -5,7 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use motomind_protocol::records::{Action, Instead, Patch, RecordIntent, Step};
+use motomind_protocol::records::{
+    self, Action, Circumstances, Instead, Patch, RecordIntent, Step, signature_of,
+};
 use motomind_protocol::{OpId, OpState, Operation, Violation, code};
 use serde_json::{Map, Value};
 
@@ -57,13 +59,17 @@ impl Device {
             return Err(CaptureError::Invalid(vec![violation]));
         }
         let replay = self.replay_for(&old)?;
-        let without = without(&replay, &old.chain);
+        let is_held = old.chain.iter().any(|op| replay.holds(*op));
+        // A creation that is unsettled again: a restored server has lost the record.
+        let is_lost = is_held && old.action == Action::Create;
+        let without = if is_lost { Shown::of(None) } else { without(&replay, &old.chain) };
         // Edits that follow a creation are done over it again, and are none of its words.
         let said = match without.document {
+            None if is_lost => begun(&old.stored.operation()?),
             None => replay.shown_with(|own| own.op_id == op_id),
             Some(_) => with(&replay, &old.chain, op_id),
         };
-        if !said.has(op_id) && !replay.holds(op_id) {
+        if !said.has(op_id) && !is_held {
             // What it says counts over what this device does not have, such as a lost mirror.
             return Err(CaptureError::UnknownRecord(old.record));
         }
@@ -81,7 +87,7 @@ impl Device {
         }));
         let mut intent = intent(&replay, Step { action, patch, reassign_to: None });
         let warnings = self.try_out(&replay, &without, &intent, clock)?;
-        if old.chain.iter().any(|op| replay.holds(*op)) {
+        if is_held && !is_lost {
             say_again(&mut intent.step.patch, &old.stored.operation()?);
         }
         let said_at_last = with(&replay, &old.chain, op_id).fields();
@@ -209,6 +215,16 @@ impl Device {
         }
         Ok(may_be)
     }
+}
+
+/// What a creation says by itself, of whose record the copy of the document holds more by now.
+fn begun(creation: &Operation) -> Shown {
+    let taken = creation.intent().and_then(|intent| {
+        let (signature, now) = (signature_of(creation, i64::MAX), creation.clock.wall_ms);
+        let around = Circumstances { signature, now, accepted: &[] };
+        records::take(None, intent, &intent.step, &around).ok()
+    });
+    Shown::of(taken.map(|taken| taken.document))
 }
 
 /// Adds what an operation said to what takes its place. The copy of the document holds it, and yet

@@ -129,14 +129,7 @@ impl Replay {
 
     /// What would be shown if these of the own operations counted.
     pub(crate) fn shown_with(&self, mut counts: impl FnMut(&Own) -> bool) -> Shown {
-        let mut shown = Shown {
-            document: self.agreed.clone(),
-            state: RecordState::Agreed,
-            refused: 0,
-            over: BTreeMap::new(),
-            bases: BTreeMap::new(),
-            accepted: Vec::new(),
-        };
+        let mut shown = Shown::of(self.agreed.clone());
         for own in &self.own {
             let did = counts(own) && shown.take(own, &self.earlier);
             if own.refused {
@@ -153,6 +146,18 @@ impl Replay {
 }
 
 impl Shown {
+    /// A document, and nothing done over it.
+    pub(crate) fn of(document: Option<Document>) -> Self {
+        Self {
+            document,
+            state: RecordState::Agreed,
+            refused: 0,
+            over: BTreeMap::new(),
+            bases: BTreeMap::new(),
+            accepted: Vec::new(),
+        }
+    }
+
     /// Does an operation again. One that cannot be done is not shown.
     fn take(&mut self, own: &Own, earlier: &[Document]) -> bool {
         let Some((intent, step)) = own.intent().zip(own.step()) else { return false };

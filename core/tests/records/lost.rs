@@ -98,6 +98,60 @@ fn an_amendment_says_again_what_a_restored_server_has_lost() {
     assert_eq!(server.documents[&oil].fields(), map(wanted));
 }
 
+/// A creation that is amended then begins the record again, with all that it said (ADR 8), and
+/// edits made over it follow.
+#[test]
+fn an_amended_creation_begins_again_what_a_restored_server_has_lost() {
+    for made in [true, false] {
+        let mut server = Server::new();
+        let (mut a, mut b) = (Phone::new(2), Phone::new(3));
+        let van = a.device.create("vehicles", map(json!({})), NOW).unwrap().record;
+        sync(&mut a.device, &mut server, NOW);
+        let backup = server.clone();
+        let (collection, mut start) = match made {
+            true => ("reminders", json!({ "title": "Oil", "status": "active" })),
+            false => (
+                "user_maintenance_preferences",
+                json!({ "user_id": Uuid::from_u128(2), "vehicle_id": van.id, "interval_value": 5000,
+                        "interval_type": "oil_change", "interval_unit": "miles" }),
+            ),
+        };
+        let (text, other) = if made { ("description", "priority") } else { ("notes", "source") };
+        start[text] = json!("drain");
+        let begun = a.device.create(collection, map(start.clone()), NOW).unwrap();
+        let (record, op) = (begun.record, begun.op_id.unwrap());
+        let later = map(json!({ text: "drain, fill" }));
+        sync(&mut a.device, &mut server, NOW);
+        a.device.edit(&record, later, NOW + 1).unwrap();
+        server.restored(backup);
+        a.device.on_poke(NOW);
+        let Step::Send(requests) = a.device.next_step(NOW).unwrap() else { panic!() };
+        for request in requests {
+            match request.method {
+                "GET" => {
+                    let reply = server.answer(&request, NOW);
+                    assert_eq!(reply.status, 409);
+                    a.device.on_reply(request.id, &reply, NOW).unwrap();
+                }
+                _ => a.device.on_failure(request.id, FailureKind::Network, NOW),
+            }
+        }
+        a.device.amend_edit(op, map(json!({ other: "high" })), NOW + 2).unwrap();
+        start[text] = json!("drain, fill");
+        start[other] = json!("high");
+        assert_eq!(a.fields(&record), map(start.clone()));
+        for _ in 0..3 {
+            sync(&mut a.device, &mut server, NOW + 100_000);
+        }
+        sync(&mut b.device, &mut server, NOW);
+        assert!(a.device.pending(NOW).unwrap().is_empty(), "{:?}", a.device.pending(NOW));
+        assert_eq!(server.documents[&record].fields(), map(start.clone()));
+        for phone in [&a, &b] {
+            assert_eq!(phone.fields(&record), map(start.clone()));
+        }
+    }
+}
+
 /// A log that still knows our cursor lacks what it had promised.
 #[test]
 fn an_edit_that_the_log_has_lost_is_offered_again() {
