@@ -31,8 +31,9 @@ pub fn pool(url: &str, size: usize) -> Result<Pool, String> {
         config.get_options().unwrap_or_default()
     );
     config.options(options.trim());
-    // Clean: a connection goes back without the settings of whoever used it.
-    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Clean };
+    // Fast: whoever used a connection set nothing that outlives their transaction (`SET LOCAL`,
+    // locks of the transaction), and one that was left open is rolled back before anything else.
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     Pool::builder(Manager::from_config(config, NoTls, recycling))
         .max_size(size)
         .timeouts(Timeouts {

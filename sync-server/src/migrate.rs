@@ -74,6 +74,7 @@ migrations! {
     47 "047_places_and_captures",
     50 "050_photo_facts",
     51 "051_vehicle_places",
+    52 "052_upload_steps",
 }
 
 /// The advisory lock that runners take, so that two never work on one database.

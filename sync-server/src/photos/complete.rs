@@ -1,9 +1,11 @@
-//! The end of an upload: its pieces come together, are hashed on the way, and are published or
-//! thrown away. May run twice at once and may be cut off anywhere: it is begun again by whoever
-//! asks for the upload next, or by the sweep.
+//! The end of an upload. Where this process wrote all of it into one file, that file is published,
+//! by the hash that was taken while it was written; else its pieces come together and are hashed on
+//! the way. May run twice at once and may be cut off anywhere: it is begun again by whoever asks for
+//! the upload next, or by the sweep.
 
 use bytes::Bytes;
 use motomind_protocol::Hash;
+use motomind_protocol::limits::PIECE_BYTES_MAX;
 use motomind_protocol::photo::MAGIC_BYTES;
 use motomind_protocol::wire::PhotoStored;
 use sha2::{Digest, Sha256};
@@ -24,23 +26,22 @@ pub(crate) async fn complete(app: &App, upload: &Upload) -> Result<Upload, Error
 
 async fn work(app: &App, upload: &Upload) -> Result<Upload, Error> {
     let photos = super::of(app)?;
-    let permit = photos.assembling.acquire().await;
-    let pieces = upload::pieces(app, upload).await?;
-    let outcome = match assemble(photos, upload, &pieces).await {
-        Ok(outcome) => outcome,
-        Err(Assembly::Failed(error)) => return Err(error),
-        Err(Assembly::Lost(name)) => {
-            // Somebody else published it and cleared away, or the store lost a piece.
-            let now = upload::look(app, upload.tenant, upload.id).await?;
-            if now.outcome.is_none() {
-                tracing::error!(%name, "a piece is not in the photo store; the upload begins again");
-                upload::forget(app, upload.tenant, upload.id).await?;
-                return Err(Error::NotFound);
+    let written = match photos.staging.take(upload.id) {
+        Some(left) => photos.store.conclude(left.staged, upload).await?,
+        None => None,
+    };
+    let outcome = match written {
+        Some(outcome) => outcome,
+        None => {
+            let _permit = photos.assembling.acquire().await;
+            let pieces = upload::pieces(app, upload).await?;
+            match assemble(photos, upload, &pieces).await {
+                Ok(outcome) => outcome,
+                Err(Assembly::Failed(error)) => return Err(error),
+                Err(Assembly::Lost(name)) => return lost(app, upload, &name).await,
             }
-            return Ok(now);
         }
     };
-    drop(permit);
     conclude(app, upload, outcome).await?;
     let labels = [("outcome", outcome.as_str())];
     metrics::counter!("motomind_uploads_total", &labels).increment(1);
@@ -48,6 +49,17 @@ async fn work(app: &App, upload: &Upload) -> Result<Upload, Error> {
         tracing::warn!(%error, "the pieces of an upload stay until it is swept");
     }
     Ok(Upload { outcome: Some(outcome), ..upload.clone() })
+}
+
+/// Somebody else published it and cleared away, or the store lost a piece.
+async fn lost(app: &App, upload: &Upload, name: &str) -> Result<Upload, Error> {
+    let now = upload::look(app, upload.tenant, upload.id).await?;
+    if now.outcome.is_none() {
+        tracing::error!(%name, "a piece is not in the photo store; the upload begins again");
+        upload::forget(app, upload.tenant, upload.id).await?;
+        return Err(Error::NotFound);
+    }
+    Ok(now)
 }
 
 /// Why nothing was assembled.
@@ -68,8 +80,8 @@ impl From<Error> for Assembly {
 async fn assemble(photos: &Photos, upload: &Upload, pieces: &[Piece]) -> Result<Outcome, Assembly> {
     let mut whole = photos.store.begin(upload.tenant, upload.id).await?;
     let (mut hash, mut length) = (Sha256::new(), 0);
-    let mut pieces = pieces.iter();
-    let mut next = read(photos, pieces.next()).await?;
+    let mut spans = pieces.iter().flat_map(spans);
+    let mut next = read(photos, spans.next()).await?;
     while let Some(bytes) = next {
         if length == 0 && !upload.mime.fits(&bytes[..bytes.len().min(MAGIC_BYTES)]) {
             whole.abandon().await;
@@ -78,7 +90,7 @@ async fn assemble(photos: &Photos, upload: &Upload, pieces: &[Piece]) -> Result<
         hash.update(&bytes);
         length += bytes.len() as u64;
         let (written, read) =
-            futures::join!(whole.add(bytes, upload.sha256), read(photos, pieces.next()));
+            futures::join!(whole.add(bytes, upload.sha256), read(photos, spans.next()));
         written?;
         next = read?;
     }
@@ -99,16 +111,22 @@ async fn publish(whole: Whole<'_>, upload: &Upload, hash: Hash) -> Result<Outcom
     Ok(Outcome::Stored)
 }
 
-async fn read(photos: &Photos, piece: Option<&Piece>) -> Result<Option<Bytes>, Assembly> {
-    let Some(piece) = piece else {
+/// Where a piece is read: no more at once than is held in memory.
+fn spans(piece: &Piece) -> impl Iterator<Item = (&Piece, u64, u64)> {
+    let step = PIECE_BYTES_MAX as u64;
+    let firsts = (0..piece.bytes.div_ceil(step)).map(move |nth| nth * step);
+    firsts.map(move |first| (piece, first, piece.bytes.min(first + step)))
+}
+
+async fn read(
+    photos: &Photos,
+    span: Option<(&Piece, u64, u64)>,
+) -> Result<Option<Bytes>, Assembly> {
+    let Some((piece, first, end)) = span else {
         return Ok(None);
     };
-    match photos.store.piece(&piece.object).await {
-        Ok(bytes) if bytes.len() as u64 == piece.bytes => Ok(Some(bytes)),
-        Ok(_) => Err(Assembly::Lost(piece.object.clone())),
-        Err(object_store::Error::NotFound { path, .. }) => Err(Assembly::Lost(path)),
-        Err(error) => Err(Error::from(error).into()),
-    }
+    let read = photos.store.piece(piece, first, end).await?;
+    read.map(Some).ok_or_else(|| Assembly::Lost(piece.object.clone()))
 }
 
 /// Writes down how it ended: the photo, its entry in the log and the end of the upload, together.

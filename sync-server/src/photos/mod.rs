@@ -1,9 +1,10 @@
 //! Photos on their way up and down.
 //!
-//! An upload (`upload`) receives pieces (`receive`); each is an object of the photo store (`store`)
-//! before Postgres knows of it, and an offset is told only from Postgres. Complete ones are
-//! assembled, hashed and published (`complete`), dead ones swept (`sweep`). No transaction is open
-//! while a body is read or the store is spoken to.
+//! An upload (`upload`) receives pieces (`receive`); each rests in the photo store (`store`) before
+//! Postgres knows of it, on a disk in a file of the upload (`staged`) that the next request goes on
+//! with (`staging`); an offset is told only from Postgres. Complete ones are verified by their hash
+//! and published (`complete`), dead ones swept (`sweep`). No transaction is open while a body is
+//! read or the store is spoken to.
 
 pub(crate) mod capability;
 pub(crate) mod checksum;
@@ -12,6 +13,8 @@ pub(crate) mod create;
 pub(crate) mod metadata;
 pub(crate) mod receive;
 mod running;
+mod staged;
+mod staging;
 pub(crate) mod store;
 mod sweep;
 pub(crate) mod upload;
@@ -21,7 +24,8 @@ use tokio::sync::Semaphore;
 use crate::App;
 use crate::error::Error;
 
-pub(crate) use running::{Arrival, Running};
+pub(crate) use running::Running;
+use staging::Staging;
 pub(crate) use store::Store;
 pub(crate) use sweep::sweep_regularly;
 pub use sweep::{SweepReport, sweep};
@@ -34,6 +38,7 @@ const ASSEMBLIES_MAX: usize = 3;
 pub(crate) struct Photos {
     pub(crate) store: Store,
     pub(crate) running: Running,
+    pub(crate) staging: Staging,
     assembling: Semaphore,
 }
 
@@ -46,6 +51,7 @@ impl Photos {
         Ok(Self {
             store: Store::open(place)?,
             running: Running::default(),
+            staging: Staging::default(),
             assembling: Semaphore::new(ASSEMBLIES_MAX),
         })
     }

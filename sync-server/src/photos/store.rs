@@ -21,6 +21,8 @@ use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, Ret
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::staged::{self, Staged};
+use super::upload::{Outcome, Piece, Upload};
 use crate::error::Error;
 
 /// A part of an object while it is written to a disk, bytes.
@@ -75,23 +77,69 @@ impl Store {
         Ok(Self { objects: Arc::new(disk.with_fsync(true)), directory: Some(directory) })
     }
 
-    /// Stores a piece of an upload, durably; returns its name.
-    pub(crate) async fn put_piece(
+    /// Stores what comes next of an upload, durably: on a disk in its file, which is given back for
+    /// what follows, on S3 as an object of its own.
+    pub(crate) async fn keep(
         &self,
-        tenant: TenantId,
-        upload: Uuid,
+        staged: Option<Staged>,
+        upload: &Upload,
         first: u64,
-        bytes: Bytes,
-    ) -> Result<String, Error> {
+        bytes: Vec<Bytes>,
+    ) -> Result<(Option<Staged>, Piece), Error> {
+        let (tenant, id) = (upload.tenant, upload.id);
+        if let Some(root) = &self.directory {
+            let staged = match staged.filter(|staged| staged.end() == first) {
+                Some(staged) => staged,
+                None => Staged::begin(root, tenant, id, first).await?,
+            };
+            let staged = staged.append(bytes).await?;
+            let piece = staged.piece();
+            return Ok((Some(staged), piece));
+        }
         // Two requests may store the same place; neither overwrites the other's.
-        let name = format!("uploads/{tenant}/{upload}/{first:010}-{}", Uuid::new_v4().simple());
-        self.objects.put(&Path::from(name.as_str()), PutPayload::from(bytes)).await?;
-        Ok(name)
+        let object = format!("uploads/{tenant}/{id}/{first:010}-{}", Uuid::new_v4().simple());
+        let length = bytes.iter().map(|bytes| bytes.len() as u64).sum();
+        let payload: PutPayload = bytes.into_iter().collect();
+        self.objects.put(&Path::from(object.as_str()), payload).await?;
+        Ok((None, Piece { first, bytes: length, object }))
     }
 
-    /// A whole object that is known to be small: a piece.
-    pub(crate) async fn piece(&self, name: &str) -> Result<Bytes, object_store::Error> {
-        self.objects.get(&Path::from(name)).await?.bytes().await
+    /// Bytes `first..end` of a piece; `None` when it is not there, or not as long.
+    pub(crate) async fn piece(
+        &self,
+        piece: &Piece,
+        first: u64,
+        end: u64,
+    ) -> Result<Option<Bytes>, Error> {
+        if let Some(root) = &self.directory {
+            let path = root.join(&piece.object);
+            return staged::read(path, first, end).await;
+        }
+        match self.objects.get_range(&Path::from(piece.object.as_str()), first..end).await {
+            Ok(bytes) => Ok(Some(bytes).filter(|bytes| bytes.len() as u64 == end - first)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Ends an upload that is one file: published if it is the photo that was said, without its
+    /// bytes being moved. `None`: it is not all of it.
+    pub(crate) async fn conclude(
+        &self,
+        staged: Staged,
+        upload: &Upload,
+    ) -> Result<Option<Outcome>, Error> {
+        let second = whole_name(upload.tenant, upload.id);
+        let outcome = staged.conclude(upload, &second).await?;
+        if outcome == Some(Outcome::Stored) {
+            let to = published(upload.tenant, upload.sha256);
+            match self.objects.rename(&Path::from(second), &to).await {
+                // Whoever else published it has cleared away.
+                Err(object_store::Error::NotFound { .. }) => return Ok(None),
+                renamed => renamed?,
+            }
+        }
+        Ok(outcome)
     }
 
     /// Removes everything of an upload, what a crash left there included.
@@ -128,8 +176,7 @@ impl Store {
     /// Begins the object in which the pieces of an upload come together.
     pub(crate) async fn begin(&self, tenant: TenantId, upload: Uuid) -> Result<Whole<'_>, Error> {
         let (part_bytes, parts) = if self.directory.is_some() {
-            let staged = format!("uploads/{tenant}/{upload}/whole-{}", Uuid::new_v4().simple());
-            let path = Path::from(staged);
+            let path = Path::from(whole_name(tenant, upload));
             let parts = self.objects.put_multipart(&path).await?;
             (DISK_PART_BYTES, Some((parts, path)))
         } else {
@@ -208,6 +255,11 @@ impl Store {
         };
         Ok(axum::body::Body::from_stream(parts))
     }
+}
+
+/// A name for the whole of an upload, before it is published.
+fn whole_name(tenant: TenantId, upload: Uuid) -> String {
+    format!("uploads/{tenant}/{upload}/whole-{}", Uuid::new_v4().simple())
 }
 
 fn published(tenant: TenantId, sha256: Hash) -> Path {

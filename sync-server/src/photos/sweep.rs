@@ -76,6 +76,7 @@ pub(crate) async fn sweep_regularly(app: App) {
 async fn run(app: &App, now: DateTime<Utc>) -> Result<SweepReport, Error> {
     let started = Instant::now();
     let mut report = SweepReport::default();
+    super::of(app)?.staging.let_go();
     for (tenant, id, expired) in due(app, now).await? {
         let done = if expired {
             remove(app, tenant, id).await.map(|()| report.expired += 1)
@@ -109,7 +110,9 @@ async fn due(app: &App, now: DateTime<Utc>) -> Result<Vec<(TenantId, Uuid, bool)
 /// The row first: it gives the room back, and what is left in the store is an orphan then.
 async fn remove(app: &App, tenant: TenantId, id: Uuid) -> Result<(), Error> {
     upload::forget(app, tenant, id).await?;
-    super::of(app)?.store.remove_upload(tenant, id).await
+    let photos = super::of(app)?;
+    photos.staging.take(id);
+    photos.store.remove_upload(tenant, id).await
 }
 
 async fn finish(app: &App, tenant: TenantId, id: Uuid) -> Result<(), Error> {

@@ -213,45 +213,55 @@ pub(crate) async fn take_over(
     if taken == 1 { Ok(()) } else { Err(conflict(app, upload).await) }
 }
 
-/// Adds stored pieces, which follow each other from where the upload stands.
-///
-/// The commit is not waited for to reach the disk: should Postgres lose its last moments, the
-/// offset falls back and the device sends that much again. Publishing waits.
+/// Who may add pieces to an upload, as Postgres is asked with each step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hand {
+    pub(crate) uploader: Uploader,
+    /// The request that took the upload over.
+    pub(crate) holder: Uuid,
+    /// It goes on where an earlier request stopped and was not admitted itself.
+    pub(crate) is_unseen: bool,
+}
+
+/// Moves an upload from one offset to the next, both within stored pieces, in one round trip: a
+/// function that is a transaction by itself and binds it to the tenant.
 pub(crate) async fn advance(
     app: &App,
     upload: &Upload,
-    holder: Uuid,
+    hand: Hand,
+    (from, to): (u64, u64),
     pieces: &[Piece],
 ) -> Result<(), Error> {
-    let Some(first) = pieces.first().map(|piece| piece.first.cast_signed()) else {
-        return Ok(());
+    let client = app.client().await?;
+    let statement =
+        client.prepare_cached("SELECT advance_upload($1, $2, $3, $4, $5, $6, $7, $8, $9)").await?;
+    let secret = match hand.uploader {
+        Uploader::Holder(capability) if hand.is_unseen => Some(capability.hash()),
+        _ => None,
     };
-    let mut client = app.client().await?;
-    let transaction = crate::database::begin(&mut client, upload.tenant).await?;
-    transaction.batch_execute("SET LOCAL synchronous_commit = off").await?;
-    let statement = transaction
-        .prepare_cached(
-            "WITH pieces AS (
-                 SELECT * FROM unnest($5::bigint[], $6::bigint[], $7::text[]) AS p (first_byte, bytes, object)
-             ), moved AS (
-                 UPDATE uploads SET received = received + (SELECT sum(bytes) FROM pieces)::bigint,
-                                    touched_at = now()
-                  WHERE tenant_id = $1 AND id = $2 AND holder = $3 AND received = $4
-                    AND outcome IS NULL
-                 RETURNING tenant_id, id
-             )
-             INSERT INTO upload_pieces (tenant_id, upload_id, first_byte, bytes, object)
-             SELECT moved.tenant_id, moved.id, p.first_byte, p.bytes, p.object FROM moved, pieces p",
-        )
-        .await?;
+    let secret = secret.as_ref().map(|secret| &secret.0[..]);
+    let (from, to) = (from.cast_signed(), to.cast_signed());
     let firsts: Vec<i64> = pieces.iter().map(|piece| piece.first.cast_signed()).collect();
     let lengths: Vec<i64> = pieces.iter().map(|piece| piece.bytes.cast_signed()).collect();
     let objects: Vec<&str> = pieces.iter().map(|piece| piece.object.as_str()).collect();
-    let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 7] =
-        [&upload.tenant.0, &upload.id, &holder, &first, &firsts, &lengths, &objects];
-    let added = transaction.execute(&statement, &parameters).await?;
-    transaction.commit().await?;
-    if added == pieces.len() as u64 { Ok(()) } else { Err(conflict(app, upload).await) }
+    let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 9] = [
+        &upload.tenant.0,
+        &upload.id,
+        &secret,
+        &hand.holder,
+        &from,
+        &to,
+        &firsts,
+        &lengths,
+        &objects,
+    ];
+    let moved: bool = client.query_one(&statement, &parameters).await?.get(0);
+    drop(client);
+    if moved {
+        return Ok(());
+    }
+    admit(app, &hand.uploader, upload.id).await?;
+    Err(conflict(app, upload).await)
 }
 
 /// Why an upload did not move: what it is now.

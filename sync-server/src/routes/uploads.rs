@@ -12,13 +12,12 @@ use uuid::Uuid;
 use crate::App;
 use crate::auth::Caller;
 use crate::error::Error;
-use crate::photos::Arrival;
 use crate::photos::capability::Uploader;
 use crate::photos::checksum::{ALGORITHMS, Checksum};
 use crate::photos::complete::complete;
 use crate::photos::create;
 use crate::photos::metadata::Metadata;
-use crate::photos::receive::receive;
+use crate::photos::receive::{Bringing, receive};
 use crate::photos::upload::{self, Upload};
 
 /// The version of tus.
@@ -78,7 +77,9 @@ pub(crate) async fn create(
     if comes_with_bytes && offset == 0 {
         let arrival = photos.running.enter(created.id);
         let upload = upload::look(&app, caller.tenant_id, created.id).await?;
-        offset = take(&app, upload, arrival, 0, body, checksum).await?;
+        let uploader = Uploader::Caller(caller);
+        let bringing = Bringing { upload, uploader, arrival, offset, checksum, left: None };
+        offset = take(&app, bringing, body).await?;
     }
     let replied = [
         (header::LOCATION, format!("{ROOT}/{}", created.id)),
@@ -155,7 +156,11 @@ pub(crate) async fn append(
     let id = read_id(&id)?;
     // From here on, whoever asks for the offset waits for what this request brings.
     let arrival = photos.running.enter(id);
-    let upload = upload::admit(&app, &uploader, id).await?;
+    let left = photos.staging.resume(id, &uploader, offset);
+    let upload = match &left {
+        Some(left) => left.upload.clone(),
+        None => upload::admit(&app, &uploader, id).await?,
+    };
     upload.outcome.map_or(Ok(()), |outcome| outcome.told(upload.mime))?;
     let coming = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let coming = coming.and_then(|length| length.parse().ok()).unwrap_or(0);
@@ -164,7 +169,8 @@ pub(crate) async fn append(
         return Err(Error::TooLarge(format!("the upload is of {length} bytes, more comes")));
     }
     let expires = (HeaderName::from_static("upload-expires"), http_date(upload.expires_at));
-    let offset = take(&app, upload, arrival, offset, body, checksum).await?;
+    let bringing = Bringing { upload, uploader, arrival, offset, checksum, left };
+    let offset = take(&app, bringing, body).await?;
     let offset = (HeaderName::from_static("upload-offset"), offset.to_string());
     Ok((StatusCode::NO_CONTENT, no_store(), [offset, expires]).into_response())
 }
@@ -185,6 +191,7 @@ pub(crate) async fn discard(
     let photos = crate::photos::of(&app)?;
     let upload = upload::admit(&app, &uploader, read_id(&id)?).await?;
     upload::forget(&app, upload.tenant, upload.id).await?;
+    photos.staging.take(upload.id);
     // What is left behind by a failure here, the sweep removes.
     photos.store.remove_upload(upload.tenant, upload.id).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
@@ -234,15 +241,9 @@ pub(crate) async fn speak_tus(request: Request, next: Next) -> Response {
 }
 
 /// Receives a body and, with its last byte, brings the upload to its end.
-async fn take(
-    app: &App,
-    upload: Upload,
-    arrival: Arrival,
-    offset: u64,
-    body: Body,
-    checksum: Option<Checksum>,
-) -> Result<u64, Error> {
-    let received = receive(app, upload.clone(), arrival, offset, body, checksum).await?;
+async fn take(app: &App, bringing: Bringing, body: Body) -> Result<u64, Error> {
+    let upload = bringing.upload.clone();
+    let received = receive(app, bringing, body).await?;
     if received == upload.bytes {
         let ended = complete(app, &Upload { received, ..upload }).await?;
         ended.outcome.map_or(Ok(()), |outcome| outcome.told(ended.mime))?;
