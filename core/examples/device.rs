@@ -119,7 +119,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         Command::Sync { watch } => sync(args, device, *watch),
         Command::Export { file, everything } => {
             let scope = if *everything { ExportScope::Everything } else { ExportScope::Unsettled };
-            let operations = device.export(scope, fs::File::create(file)?, now())?;
+            let operations = device.export(scope, create_private(file)?, now())?;
             say!("{operations} operations written to {}", file.display());
             Ok(())
         }
@@ -150,6 +150,11 @@ fn login(args: &Args, server: &str, token: &str) -> Result<(), Failure> {
 
 /// Writes a file that only its owner can read, whatever it was before.
 fn write_secret(path: &Path, secret: &str) -> io::Result<()> {
+    create_private(path)?.write_all(secret.as_bytes())
+}
+
+/// Creates a file that only its owner can read, in the place of whatever was there.
+fn create_private(path: &Path) -> io::Result<fs::File> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -158,7 +163,7 @@ fn write_secret(path: &Path, secret: &str) -> io::Result<()> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)?.write_all(secret.as_bytes())
+    options.open(path)
 }
 
 fn open(

@@ -14,13 +14,14 @@ use crate::device::Device;
 use crate::error::{OpenError, StoreError};
 use crate::ids::{blob, read_id};
 use crate::photos::blobs;
-use crate::{mirror, overlay, sync};
+use crate::{mirror, overlay, sync, transfer};
 
 /// Numbered journal migrations; the file's `user_version` is the last one applied.
 pub(crate) const JOURNAL_MIGRATIONS: &[&str] = &[
     include_str!("journal/001_journal.sql"),
     include_str!("journal/002_records.sql"),
     include_str!("journal/003_photos.sql"),
+    include_str!("journal/004_settings.sql"),
 ];
 
 /// How to open a device.
@@ -69,6 +70,7 @@ impl Device {
         let who = identify(&conn, &options, &mut rng)?;
         let now = options.now;
         let mut device = Self::assemble(conn, who, rng, options)?;
+        transfer::restore_settings(&mut device)?;
         match device.start(now) {
             // The journal has just been checked: it is the cache that is damaged.
             Err(StoreError::Damaged(_)) => {
@@ -126,7 +128,12 @@ pub(crate) fn open_file(
 ) -> Result<Connection, OpenError> {
     let conn = match vfs {
         Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs)?,
-        None => Connection::open_with_flags(path, flags)?,
+        None => {
+            if flags.contains(OpenFlags::SQLITE_OPEN_CREATE) {
+                create_private(path);
+            }
+            Connection::open_with_flags(path, flags)?
+        }
     };
     if let Some(key) = key {
         give_key(&conn, key)?;
@@ -219,6 +226,9 @@ fn attach_mirror(conn: &Connection, options: &OpenOptions) -> Result<(), OpenErr
 }
 
 fn attach(conn: &Connection, options: &OpenOptions) -> Result<(), StoreError> {
+    if options.vfs.is_none() {
+        create_private(&options.mirror);
+    }
     match &options.key {
         Some(key) => conn
             .execute("ATTACH DATABASE ?1 AS mirror KEY ?2", params![options.mirror, key])
@@ -243,6 +253,21 @@ fn empty_database(options: &OpenOptions) -> Result<(), StoreError> {
     conn.set_db_config(RESET, false)?;
     Ok(())
 }
+
+/// Creates a file that is not there yet, so that nobody but its owner may read a byte of it: SQLite
+/// makes what lies beside a file, its log above all, as readable as the file is. One that is there
+/// stays as it is. Whatever else goes wrong, SQLite says it better.
+#[cfg(unix)]
+fn create_private(path: &str) {
+    use std::os::unix::fs::OpenOptionsExt;
+    if !path.is_empty() && !path.starts_with([':', '?']) && !path.starts_with("file:") {
+        let mut file = std::fs::OpenOptions::new();
+        let _ = file.write(true).create_new(true).mode(0o600).open(path);
+    }
+}
+
+#[cfg(not(unix))]
+fn create_private(_: &str) {}
 
 fn identify(
     conn: &Connection,

@@ -56,6 +56,7 @@ pub fn salvage(
     copy_table(&old, &tx, "checkpoints")?;
     let mut salvaged = copy_operations(&old, &tx)?;
     pictures::copy(&old, &tx, &mut salvaged)?;
+    pictures::copy_readable(&old, &tx, "settings")?;
     tx.commit()?;
     Ok(salvaged)
 }

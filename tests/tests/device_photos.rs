@@ -128,7 +128,7 @@ async fn readings_arrive_first_then_previews_then_originals_and_the_corrected_pl
         TransferPolicy { originals: When::Paused, previews: When::Paused, ..Default::default() };
     let event: EventId = {
         let mut device = taker.lock().unwrap();
-        device.set_transfer_policy(paused);
+        device.set_transfer_policy(paused).unwrap();
         let captured =
             device.capture_with_photos(scratch(site.vehicle), pictures(&taken), now()).unwrap();
         let said = LocationSaid {
@@ -161,7 +161,8 @@ async fn readings_arrive_first_then_previews_then_originals_and_the_corrected_pl
     taker
         .lock()
         .unwrap()
-        .set_transfer_policy(TransferPolicy { originals: When::Paused, ..Default::default() });
+        .set_transfer_policy(TransferPolicy { originals: When::Paused, ..Default::default() })
+        .unwrap();
     sync(&http, &taker).await;
     sync(&http, &viewer).await;
     let shown = viewer.lock().unwrap().photos(event).unwrap();
@@ -170,7 +171,7 @@ async fn readings_arrive_first_then_previews_then_originals_and_the_corrected_pl
         let preview = whole(&viewer.lock().unwrap(), one.photo, Variant::Preview).unwrap();
         assert_eq!(Some(Hash::of(&preview)), one.preview.sha256);
     }
-    taker.lock().unwrap().set_transfer_policy(TransferPolicy::default());
+    taker.lock().unwrap().set_transfer_policy(TransferPolicy::default()).unwrap();
     sync(&http, &taker).await;
     viewer.lock().unwrap().fetch_photo(shown[1].photo, Variant::Original, now()).unwrap();
     sync(&http, &viewer).await;
@@ -311,7 +312,8 @@ async fn what_has_begun_to_go_up_goes_on_without_a_token_and_in_the_hosts_hands(
     {
         let mut device = device.lock().unwrap();
         device
-            .set_transfer_policy(TransferPolicy { originals_by_host: true, ..Default::default() });
+            .set_transfer_policy(TransferPolicy { originals_by_host: true, ..Default::default() })
+            .unwrap();
         device.capture_with_photos(scratch(site.vehicle), pictures(&all), now()).unwrap();
     }
     sync(&http, &device).await;
@@ -334,9 +336,12 @@ async fn what_has_begun_to_go_up_goes_on_without_a_token_and_in_the_hosts_hands(
     }
     let reply = request.body(bytes[..300_000].to_vec()).send().await.unwrap();
     assert_eq!(reply.status(), StatusCode::NO_CONTENT);
-    // The app comes back without a token, hears that it failed, and goes on by itself.
+    // The app comes back without a token, hears that it failed, and is told to go on by itself:
+    // what the host had set still holds.
     let mut back = open(dir.path(), &token);
     back.set_token(None, now());
+    assert!(back.transfer_policy().originals_by_host);
+    back.set_transfer_policy(TransferPolicy::default()).unwrap();
     back.upload_failed(sha256, Variant::Original, "the system gave up", now()).unwrap();
     let back = Mutex::new(back);
     let end = http.sync_once(&back, now).await.unwrap();
@@ -399,7 +404,7 @@ async fn an_original_is_freed_once_the_server_has_it_and_comes_back_when_asked_f
     sync(&http, &device).await;
     let fetched = whole(&device.lock().unwrap(), Hash::of(&all[0]), Variant::Original);
     assert!(fetched.unwrap() == all[0]);
-    device.lock().unwrap().set_photo_room(1_000_000);
+    device.lock().unwrap().set_photo_room(1_000_000).unwrap();
     assert_eq!(device.lock().unwrap().space().unwrap().cached, 0);
     site.server.stop().await;
 }
@@ -485,10 +490,8 @@ async fn a_preview_comes_from_whoever_put_the_photo_on_an_event() {
     let all = [photo(1, 50_000), photo(2, 60_000)];
     {
         let mut device = taker.lock().unwrap();
-        device.set_transfer_policy(TransferPolicy {
-            previews: When::Paused,
-            ..TransferPolicy::default()
-        });
+        let paused = TransferPolicy { previews: When::Paused, ..TransferPolicy::default() };
+        device.set_transfer_policy(paused).unwrap();
         device.capture_with_photos(scratch(site.vehicle), pictures(&all), now()).unwrap();
     }
     sync(&http, &taker).await;

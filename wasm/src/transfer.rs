@@ -37,15 +37,14 @@ impl Device {
         self.lock().retry_upload(photo, which, now()).map_err(capturing)
     }
 
-    /// Says what may be transferred when, until the device is closed.
+    /// Says what may be transferred when, until it is said again.
     ///
     /// # Errors
-    /// `malformed`.
+    /// `malformed`, `storage`.
     #[wasm_bindgen(js_name = setTransferPolicy)]
     pub fn set_transfer_policy(&self, policy: &str) -> Result<(), JsValue> {
         let policy: TransferPolicy = from_str(policy).map_err(malformed)?;
-        self.lock().set_transfer_policy(policy);
-        Ok(())
+        self.lock().set_transfer_policy(policy).map_err(|error| storing(&error))
     }
 
     /// Says whether the network at hand is metered.
@@ -71,9 +70,12 @@ impl Device {
         self.lock().free_space(bytes as u64).map_err(|error| storing(&error))
     }
 
-    /// Says how much room there is for pictures that the server has, bytes.
+    /// Says how much room there is for pictures that the server has, bytes, until it is said again.
+    ///
+    /// # Errors
+    /// `storage`.
     #[wasm_bindgen(js_name = setPhotoRoom)]
-    pub fn set_photo_room(&self, bytes: f64) {
-        self.lock().set_photo_room(bytes as u64);
+    pub fn set_photo_room(&self, bytes: f64) -> Result<(), JsValue> {
+        self.lock().set_photo_room(bytes as u64).map_err(|error| storing(&error))
     }
 }

@@ -210,7 +210,7 @@ fn read(device: &Device, photo: Hash, variant: Variant, file: &FilePath) -> Resu
     while let Some(piece) = device.read_photo(photo, variant, at, usize::MAX)? {
         let out = match &mut out {
             Some(out) => out,
-            None => out.insert(File::create(file)?),
+            None => out.insert(crate::create_private(file)?),
         };
         out.write_all(&piece.bytes)?;
         at += piece.bytes.len() as u64;

@@ -26,7 +26,7 @@ use rusqlite::Connection;
 use crate::error::StoreError;
 
 /// Version of the mirror's tables. Another version is emptied and pulled again.
-pub const MIRROR_VERSION: i64 = 4;
+pub const MIRROR_VERSION: i64 = 5;
 
 /// Where the mirror stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -74,7 +74,11 @@ fn copy_picture(old: &Connection, new: &Connection, n: i64) -> rusqlite::Result<
 }
 
 /// Copies the rows of a small table, up to where it cannot be read.
-fn copy_readable(old: &Connection, new: &Connection, table: &str) -> Result<(), OpenError> {
+pub(super) fn copy_readable(
+    old: &Connection,
+    new: &Connection,
+    table: &str,
+) -> Result<(), OpenError> {
     let names: Vec<String> = {
         let columns = old.prepare(&format!("SELECT * FROM {table} LIMIT 0"));
         let Ok(columns) = columns else { return Ok(()) };

@@ -234,10 +234,10 @@ pub(crate) fn size(
     Ok(find(conn, photo, variant)?.filter(Entry::is_whole).map(|entry| entry.have))
 }
 
-/// What the cache holds, bytes.
+/// What the cache holds, bytes: a sum that triggers keep.
 pub(super) fn bytes(conn: &Connection) -> Result<u64, StoreError> {
     let sum: i64 = conn
-        .prepare_cached("SELECT coalesce(sum(have), 0) FROM photo_cache")?
+        .prepare_cached("SELECT bytes FROM photo_cache_total")?
         .query_row([], |row| row.get(0))?;
     Ok(sum.unsigned_abs())
 }

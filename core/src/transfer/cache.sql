@@ -21,3 +21,20 @@ CREATE TABLE $schema.photo_cache_pieces (
   bytes      BLOB NOT NULL,
   PRIMARY KEY (entry, first_byte)
 ) STRICT;
+
+-- What all of it takes, bytes: asked for at every step.
+CREATE TABLE $schema.photo_cache_total (
+  one        INTEGER PRIMARY KEY CHECK (one = 1),
+  bytes      INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO $schema.photo_cache_total (one, bytes) VALUES (1, 0);
+
+CREATE TRIGGER $schema.cache_changes AFTER UPDATE OF have ON photo_cache WHEN NEW.have <> OLD.have
+BEGIN UPDATE photo_cache_total SET bytes = bytes + NEW.have - OLD.have; END;
+
+CREATE TRIGGER $schema.cache_grows AFTER INSERT ON photo_cache WHEN NEW.have <> 0
+BEGIN UPDATE photo_cache_total SET bytes = bytes + NEW.have; END;
+
+CREATE TRIGGER $schema.cache_shrinks BEFORE DELETE ON photo_cache WHEN OLD.have <> 0
+BEGIN UPDATE photo_cache_total SET bytes = bytes - OLD.have; END;

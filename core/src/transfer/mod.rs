@@ -17,6 +17,7 @@ pub(crate) mod download;
 mod plan;
 mod policy;
 mod rows;
+mod settings;
 mod space;
 pub(crate) mod upload;
 
@@ -29,4 +30,5 @@ pub(crate) use again::{Offered, offer_again, offer_all_again, offer_untold};
 pub(crate) use cache::{read as read_cached, size as cached_size};
 pub(crate) use download::DownloadFlow;
 pub(crate) use rows::unsent;
+pub(crate) use settings::restore as restore_settings;
 pub(crate) use upload::UploadFlow;

@@ -66,14 +66,6 @@ impl Device {
         })
     }
 
-    /// Says how much room there is for pictures that the server has: those that came from it, and
-    /// own originals that it has. Beyond it, the one looked at or taken longest ago goes.
-    pub fn set_photo_room(&mut self, bytes: u64) {
-        self.sync.download.limit = bytes;
-        // A cache that cannot be written is emptied soon enough.
-        let _ = cache::shrink(&self.conn, bytes);
-    }
-
     /// Frees so many bytes, as far as there is something that may be freed: pictures from the
     /// server at once; own originals that the server has had for its retention (30 days at least),
     /// as soon as it has confirmed again that it has them.
@@ -90,13 +82,10 @@ impl Device {
     }
 }
 
-/// Own originals that the server has, bytes.
+/// Own originals that the server has, bytes: a sum that the journal's triggers keep.
 fn stored_bytes(conn: &Connection) -> Result<u64, StoreError> {
     let sum: i64 = conn
-        .prepare_cached(
-            "SELECT coalesce(sum(u.bytes), 0) FROM uploads u JOIN photos p ON p.sha256 = u.sha256
-             WHERE u.state = 'stored' AND u.variant = 'original' AND p.freed_at IS NULL",
-        )?
+        .prepare_cached("SELECT stored_bytes FROM photo_totals")?
         .query_row([], |row| row.get(0))?;
     Ok(sum.unsigned_abs())
 }

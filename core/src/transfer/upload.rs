@@ -13,6 +13,7 @@ use motomind_protocol::{Millis, limits};
 use super::UploadState;
 use super::policy::TransferPolicy;
 use super::rows::{self, Allowed, Begun, REST_MS_MAX, Upload, Variant};
+use super::settings;
 use crate::device::Device;
 use crate::error::StoreError;
 use crate::photos::blobs::{self, Blob};
@@ -87,6 +88,12 @@ impl UploadFlow {
         self.flight.is_some()
     }
 
+    /// Goes by this policy from now on, with so much left of its budget.
+    pub(super) fn apply(&mut self, policy: TransferPolicy, left: Option<u64>) {
+        self.budget = left.unwrap_or(u64::MAX);
+        self.policy = policy;
+    }
+
     /// Bytes in one request, as the way and the budget allow.
     fn affordable(&self) -> usize {
         let budget = if self.metered { self.budget } else { u64::MAX };
@@ -95,21 +102,6 @@ impl UploadFlow {
 
     fn allowed(&self, has_token: bool) -> Allowed {
         Allowed::by(&self.policy, self.metered, self.budget, has_token)
-    }
-}
-
-impl Device {
-    /// Says what may be transferred when. Takes effect with the next request; a byte budget counts
-    /// from here. Nothing is remembered beyond this opening.
-    pub fn set_transfer_policy(&mut self, policy: TransferPolicy) {
-        let flow = &mut self.sync.upload;
-        flow.budget = policy.metered_budget.unwrap_or(u64::MAX);
-        flow.policy = policy;
-    }
-
-    /// Says whether the network at hand is metered.
-    pub fn set_network_metered(&mut self, metered: bool) {
-        self.sync.upload.metered = metered;
     }
 }
 
@@ -228,10 +220,15 @@ fn tus() -> Vec<(&'static str, String)> {
 
 fn spend(device: &mut Device, n: i64, bytes: usize) -> Result<(), StoreError> {
     let flow = &mut device.sync.upload;
-    if flow.metered && flow.policy.metered_budget.is_some() {
-        flow.budget = flow.budget.saturating_sub(bytes as u64);
+    if !flow.metered || flow.policy.metered_budget.is_none() {
+        return rows::sends(&device.conn, n, bytes);
     }
-    rows::sends(&device.conn, n, bytes)
+    flow.budget = flow.budget.saturating_sub(bytes as u64);
+    let tx = device.conn.unchecked_transaction()?;
+    settings::keep_metered_left(&tx, flow.budget)?;
+    rows::sends(&tx, n, bytes)?;
+    tx.commit()?;
+    Ok(())
 }
 
 /// Takes a reply.

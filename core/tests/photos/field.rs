@@ -165,7 +165,7 @@ fn open(dir: &TempDir, user: u128, seed: u8, now: i64) -> Device {
         now,
     })
     .unwrap();
-    let claims = json!({"sub": identity.user_id, "exp": NOW / 1000 + 36_000,
+    let claims = json!({"sub": identity.user_id, "exp": NOW / 1000 + 100 * 86_400,
         "app_metadata": {"tenant_id": identity.tenant_id, "role": "technician"}});
     let token = format!("e30.{}.sig", URL_SAFE_NO_PAD.encode(claims.to_string()));
     assert_eq!(device.set_token(Some(&token), now), None);
