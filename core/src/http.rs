@@ -34,6 +34,22 @@ pub struct Http {
     base: String,
 }
 
+/// Requests in flight. When a round ends before their replies came, by an error or because nobody
+/// waits for it any more, the device would wait for them for ever: it hears that they failed.
+struct Unanswered<'a, C: Fn() -> Millis> {
+    device: &'a Mutex<Device>,
+    clock: &'a C,
+    ids: Vec<RequestId>,
+}
+
+impl<C: Fn() -> Millis> Drop for Unanswered<'_, C> {
+    fn drop(&mut self) {
+        for id in self.ids.drain(..) {
+            lock(self.device).on_failure(id, FailureKind::Network, (self.clock)());
+        }
+    }
+}
+
 /// How a round of syncing ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SyncEnd {
@@ -66,7 +82,8 @@ impl Http {
         Ok(Self { client: builder.build()?, base: base.trim_end_matches('/').to_owned() })
     }
 
-    /// Syncs until everything is there, or nothing more can be done now.
+    /// Syncs until everything is there, or nothing more can be done now. Whoever drops the future
+    /// breaks off what is in flight; the device hears that it failed.
     ///
     /// # Errors
     /// [`StoreError`] when the device's storage fails.
@@ -76,11 +93,13 @@ impl Http {
         clock: impl Fn() -> Millis,
     ) -> Result<SyncEnd, StoreError> {
         lock(device).on_poke(clock());
+        let mut unanswered = Unanswered { device, clock: &clock, ids: Vec::new() };
         let mut flying = FuturesUnordered::new();
         loop {
             let step = lock(device).next_step(clock())?;
             match step {
                 Step::Send(requests) => {
+                    unanswered.ids.extend(requests.iter().map(|request| request.id));
                     flying.extend(requests.into_iter().map(|request| self.send(request)));
                 }
                 Step::WaitUntil(at) if flying.is_empty() => return Ok(SyncEnd::Later(at)),
@@ -91,6 +110,7 @@ impl Http {
                 Step::WaitUntil(_) | Step::Idle => {}
             }
             if let Some((id, outcome)) = flying.next().await {
+                unanswered.ids.retain(|unanswered| *unanswered != id);
                 settle(device, id, outcome, clock())?;
             }
         }
