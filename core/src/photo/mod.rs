@@ -16,6 +16,8 @@ mod exif;
 mod heif;
 pub mod preview;
 mod read;
+#[cfg(all(feature = "previews", not(all(target_family = "wasm", target_os = "unknown"))))]
+mod scaled;
 mod strip;
 mod tiff;
 

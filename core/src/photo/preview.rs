@@ -11,7 +11,8 @@ pub const PREVIEW_SIDE_MAX: u32 = 1_600;
 /// JPEG quality of a preview, percent.
 pub const PREVIEW_QUALITY: u8 = 80;
 
-/// Memory that making a preview may take, bytes: the file and its pixels.
+/// Memory that making a preview may take, bytes, where the whole picture must be decoded: the file
+/// and its pixels. A JPEG seldom must.
 pub const PREVIEW_MEMORY_BYTES_MAX: u64 = 88 * 1024 * 1024;
 
 /// A preview that a host may hand in, bytes.
@@ -88,6 +89,7 @@ fn facts_of(bytes: &[u8]) -> Option<PhotoFacts> {
 
 #[cfg(all(feature = "previews", not(all(target_family = "wasm", target_os = "unknown"))))]
 mod decoder {
+    use std::io::SeekFrom;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use image::codecs::jpeg::JpegEncoder;
@@ -95,6 +97,7 @@ mod decoder {
     use image::{DynamicImage, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 
     use super::*;
+    use crate::photo::scaled::{self, Frame, SCALED_MEMORY_BYTES_MAX};
 
     /// Bytes that a decoder needs for each pixel at the worst, as far as the header tells: the
     /// coefficients of a progressive JPEG beside its pixels, planes and pixels in WebP. How many
@@ -124,7 +127,7 @@ mod decoder {
         picture.apply_orientation(
             Orientation::from_exif(orientation).unwrap_or(Orientation::NoTransforms),
         );
-        let picture = on_white(&picture);
+        let picture = on_white(picture);
         let (width, height) = picture.dimensions();
         let mut bytes = Vec::new();
         JpegEncoder::new_with_quality(&mut bytes, PREVIEW_QUALITY)
@@ -145,7 +148,21 @@ mod decoder {
             PhotoMime::Webp => ImageFormat::WebP,
             PhotoMime::Heic | PhotoMime::Heif => return Err(PreviewAbsence::Heic),
         };
-        let progressive = facts.mime == PhotoMime::Jpeg && is_progressive(&mut original)?;
+        let frame = match facts.mime {
+            PhotoMime::Jpeg => Frame::find(&mut original),
+            _ => None,
+        };
+        // What is small is decoded as a whole, by the decoder that bears the most damage. Of what is
+        // large no more than the preview needs.
+        let is_large = facts.size.saturating_add(pixels * 3) > SCALED_MEMORY_BYTES_MAX;
+        if let Some(frame) = frame.as_ref().filter(|_| is_large) {
+            match scaled::decode(&mut original, frame, facts.size) {
+                Err(PreviewAbsence::Damaged) => {}
+                decoded => return decoded,
+            }
+        }
+        original.seek(SeekFrom::Start(0)).map_err(|_| PreviewAbsence::Damaged)?;
+        let progressive = frame.is_none_or(|frame| frame.progressive);
         let budget = PREVIEW_MEMORY_BYTES_MAX.saturating_sub(facts.size);
         if pixels.saturating_mul(bytes_per_pixel(facts.mime, progressive)) > budget {
             return Err(PreviewAbsence::TooLarge);
@@ -161,33 +178,12 @@ mod decoder {
         })
     }
 
-    /// Whether a JPEG's frame header is one of those that need the whole picture's coefficients.
-    fn is_progressive(original: &mut (impl BufRead + Seek)) -> Result<bool, PreviewAbsence> {
-        use std::io::SeekFrom;
-        let damaged = |_| PreviewAbsence::Damaged;
-        let mut at = 2;
-        let found = loop {
-            original.seek(SeekFrom::Start(at)).map_err(damaged)?;
-            let mut header = [0; 4];
-            original.by_ref().read_exact(&mut header).map_err(damaged)?;
-            let [0xff, marker, high, low] = header else { return Err(PreviewAbsence::Damaged) };
-            match marker {
-                0xff => at += 1,
-                0xc0 | 0xc1 => break false,
-                0xc2..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcf | 0xda => break true,
-                _ => at += 2 + u64::from(u16::from_be_bytes([high, low])),
-            }
-        };
-        original.seek(SeekFrom::Start(0)).map_err(damaged)?;
-        Ok(found)
-    }
-
     /// Eight bits a colour, with white behind whatever is transparent.
-    fn on_white(picture: &DynamicImage) -> RgbImage {
+    fn on_white(picture: DynamicImage) -> RgbImage {
         if !picture.color().has_alpha() {
-            return picture.to_rgb8();
+            return picture.into_rgb8();
         }
-        let rgba = picture.to_rgba8();
+        let rgba = picture.into_rgba8();
         RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| {
             let [r, g, b, alpha] = rgba.get_pixel(x, y).0;
             let over = |colour: u8| {
