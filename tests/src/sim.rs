@@ -3,8 +3,9 @@
 //!
 //! The devices are the real ones. The server is a model of a few hundred lines that shares only
 //! the protocol crate with the real one, so that each checks the other's reading of
-//! `docs/protocol.md`. What must never happen is in [`oracle`] and [`record_oracle`]; what happens,
-//! in [`capture`], [`people`], [`editing`], [`mending`], [`office`] and [`fate`].
+//! `docs/protocol.md`. What must never happen is in [`oracle`], [`record_oracle`] and
+//! [`photo_oracle`]; what happens, in [`capture`], [`people`], [`photographing`], [`editing`],
+//! [`mending`], [`office`] and [`fate`].
 
 pub mod capture;
 pub mod custody;
@@ -22,13 +23,18 @@ pub mod office;
 pub mod oracle;
 pub mod people;
 pub mod phone;
+pub mod photo_oracle;
+pub mod photographing;
+pub mod pictures;
 pub mod record_oracle;
 pub mod records;
 pub mod run;
 pub mod server;
+pub mod statements;
 pub mod tenant;
 pub mod timeline;
 pub mod trace;
+pub mod uploads;
 pub mod world;
 
 /// What is broken on purpose, to see that the invariants notice.

@@ -21,7 +21,7 @@ pub enum How {
 
 impl World {
     /// An id as an app makes them.
-    fn fresh_id(&mut self, index: usize) -> OpId {
+    pub(super) fn fresh_id(&mut self, index: usize) -> OpId {
         let clock = self.phones[index].clock(self.now);
         OpId(uuid_v7(clock, self.dice.bytes()))
     }
@@ -111,7 +111,7 @@ impl World {
             self.trace.count(if kept { "in doubt, was kept" } else { "in doubt, was lost" });
             self.capture(index, capture, How::New)?;
         }
-        Ok(())
+        self.repeat_doubtful_photos(index)
     }
 
     /// An app makes an id that is not unique: another capture on another phone has it.
@@ -181,7 +181,10 @@ impl World {
                 if !captured.duplicate {
                     // An id whose first capture was pruned long ago may be used again.
                     self.phones[index].held.retain(|other| *other != op);
-                    self.phones[index].held.push(op);
+                    self.note_statements(index, Some(op))?;
+                    if !self.phones[index].held.contains(&op) {
+                        self.phones[index].held.push(op);
+                    }
                 }
                 self.phones[index].in_doubt.retain(|other| *other != op);
                 self.ask(index)
@@ -189,6 +192,7 @@ impl World {
             Err(CaptureError::Store(error)) => {
                 if self.survived::<()>(index, Err(error.to_string()))?.is_none() {
                     self.phones[index].in_doubt.push(op);
+                    self.phones[index].kept.in_doubt = true;
                 }
                 Ok(())
             }
@@ -279,7 +283,7 @@ impl World {
 }
 
 /// What a person remembers of a capture.
-fn remembered(capture: &Capture, how: How) -> Fact {
+pub(super) fn remembered(capture: &Capture, how: How) -> Fact {
     let notes = capture.notes.clone();
     let discard = capture.kind == registry::RETRACTION;
     let replaces = match how {

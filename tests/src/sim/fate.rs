@@ -79,7 +79,7 @@ impl World {
             return;
         }
         match self.dice.pick(&phone.backups) {
-            Some((image, _)) if self.dice.permille(500) => {
+            Some((image, ..)) if self.dice.permille(500) => {
                 phone.disk.restore_file(image, MIRROR);
             }
             _ => phone.disk.remove_file(MIRROR),
@@ -92,8 +92,8 @@ impl World {
     /// The phone's backup runs.
     pub fn back_up_phone(&mut self, index: usize) {
         let phone = &mut self.phones[index];
-        if phone.in_doubt.is_empty() && !self.editors.doubts(index) {
-            let copy = (phone.disk.image(), phone.held.clone());
+        if phone.in_doubt.is_empty() && !phone.kept.in_doubt && !self.editors.doubts(index) {
+            let copy = (phone.disk.image(), phone.held.clone(), phone.kept.clone());
             phone.backups.push(copy);
         }
     }
@@ -103,7 +103,7 @@ impl World {
     /// # Errors
     /// A violated invariant.
     pub fn restore_phone(&mut self, index: usize) -> Checked {
-        let Some((image, held)) = self.dice.pick(&self.phones[index].backups).cloned() else {
+        let Some((image, held, kept)) = self.dice.pick(&self.phones[index].backups).cloned() else {
             return Ok(());
         };
         self.trace.count("phone restored");
@@ -114,6 +114,9 @@ impl World {
         let disk = crate::disk::Disk::of_image(&image);
         phone.disk = disk;
         phone.held = held;
+        phone.kept = kept;
+        phone.unsure.clear();
+        phone.unsure_photos.clear();
         phone.shown.clear();
         phone.in_doubt.clear();
         self.editors.settle_doubts(index);
@@ -265,6 +268,7 @@ impl World {
             let after = &self.server.tenant.events;
             let lost = before.events.into_keys().filter(|id| !after.contains_key(id));
             self.lost_by_server.extend(lost);
+            self.server.note_lost(&before.photos);
             self.restores += 1;
             self.trace.count("server restored");
             self.note(|| "the server is restored".into());

@@ -1,13 +1,20 @@
 //! How the model server judges an operation on a record, as `docs/protocol.md` says under "Changes of
 //! records".
+//!
+//! What is asked of an operation, and how it becomes a change, is `protocol::records`, as on the
+//! real server and on a device: an own reading of it here would only show that two people who read
+//! one text can write one merge twice. Whether that merge keeps what it promises is not asked of
+//! it: [`super::record_oracle`] looks for the very values and characters that people put in, and
+//! knows nothing of heads and changes. The order in which it is asked, what is closed and what
+//! follows are the model's own.
 
 use motomind_protocol::records::{
-    self, Action, Actor, Circumstances, Collection, Document, FieldEdit, RecordIntent, Signature,
-    Step, Taken, claim_taken, may, may_touch, references,
+    self, Action, Circumstances, Collection, Document, RecordIntent, Step, Taken, claim_taken,
+    earlier_edits, first_accepted, may, may_touch, new_claims, no_such, referred, signature_of,
+    unmet_need,
 };
-use motomind_protocol::wire::Outcome;
+use motomind_protocol::wire::{Outcome, Rejection};
 use motomind_protocol::{Flag, OpId, Operation, code};
-use serde_json::{Map, Value};
 
 use super::records::Key;
 use super::tenant::{Fate, Pusher, Refused, Tenant, refuse};
@@ -22,15 +29,13 @@ impl Tenant {
         intent: &RecordIntent,
         dice: &mut Dice,
     ) -> Refused<Outcome> {
-        let is_accepted = |op: &&OpId| matches!(self.fate(**op), Some(Fate::Accepted(_)));
-        let arrived = operation.supersedes.iter().find(is_accepted).copied();
+        let arrived = first_accepted(&operation.supersedes, |op| self.judged(operation, op));
         let step = intent.step_after(arrived).clone();
         if !may(pusher.role, step.action) {
             return refuse(code::FORBIDDEN, None);
         }
         if step.action == Action::Nothing && !operation.supersedes.is_empty() {
             let closed = self.close_all(operation, true, dice);
-            self.records.nothings.insert(operation.op_id);
             let seq = closed.unwrap_or_else(|| self.log.head());
             return Ok(Outcome::Accepted { seq, flags: Vec::new() });
         }
@@ -46,7 +51,7 @@ impl Tenant {
         }
         let taken = self.take_intent(pusher, operation, key, intent, &step)?;
         theirs_to_change(pusher, key, &taken.document)?;
-        self.check_references(collection, &step, &taken.document.fields())?;
+        self.check_references(collection, key, &step)?;
         self.check_claims(collection, key, &taken.document)?;
         let mut flags = Vec::new();
         if !taken.heads_known {
@@ -69,52 +74,30 @@ impl Tenant {
         intent: &RecordIntent,
         step: &Step,
     ) -> Refused<Taken> {
-        let overs = step.patch.values().filter_map(|edit| match edit {
-            FieldEdit::Text(text) => Some(&text.over),
-            _ => None,
-        });
-        let accepted: Vec<OpId> = overs
-            .flatten()
-            .map(|over| over.op_id)
-            .filter(|op| matches!(self.fate(*op), Some(Fate::Accepted(_))))
-            .collect();
-        let around = Circumstances {
-            signature: Signature {
-                actor: Actor::Device(operation.device_id),
-                user: Some(operation.user_id),
-                at: operation.clock.wall_ms.min(pusher.now),
-            },
-            now: pusher.now,
-            accepted: &accepted,
-        };
+        let overs = earlier_edits(step).map(|over| over.op_id);
+        let is_accepted = |op: &OpId| self.judged(operation, *op) == Some(records::Fate::Accepted);
+        let accepted: Vec<OpId> = overs.filter(is_accepted).collect();
+        let signature = signature_of(operation, pusher.now);
+        let around = Circumstances { signature, now: pusher.now, accepted: &accepted };
         let taken = self.records.take(key, intent, step, &around);
         taken.map_err(|refused| Box::new(Outcome::Rejected(*refused)))
     }
 
     /// What the step refers to is there; a garage must be live.
-    fn check_references(
-        &self,
-        collection: &Collection,
-        step: &Step,
-        fields: &Map<String, Value>,
-    ) -> Refused<()> {
-        let named = references(collection, fields);
-        let named = named.into_iter().filter(|(field, ..)| step.patch.contains_key(*field));
-        let reassigned = step.reassign_to.map(|id| ("reassign_to", "garages", id));
-        for (field, target, id) in named.chain(reassigned) {
+    fn check_references(&self, collection: &Collection, key: Key, step: &Step) -> Refused<()> {
+        for (field, target, id) in referred(collection, step) {
             let row = self.records.row((target, id));
-            if row.is_none_or(|row| target == "garages" && row.deleted_at.is_some()) {
-                return refuse(code::UNKNOWN_REFERENCE, Some(field));
+            let is_gone = row.is_none_or(|row| target == "garages" && row.deleted_at.is_some());
+            if is_gone || id == key.1 {
+                return Err(Box::new(Outcome::Rejected(no_such(target, field))));
             }
         }
         Ok(())
     }
 
-    fn check_claims(&self, collection: &Collection, key: Key, document: &Document) -> Refused<()> {
-        if document.deleted_at().is_some() {
-            return Ok(());
-        }
-        match self.records.taken_by(collection, key, &document.fields()) {
+    fn check_claims(&self, collection: &Collection, key: Key, after: &Document) -> Refused<()> {
+        let wanted = new_claims(self.records.document(key), after);
+        match self.records.taken_by(collection, key, &wanted) {
             Some((claim, by)) => Err(Box::new(Outcome::Rejected(claim_taken(&claim, by)))),
             None => Ok(()),
         }
@@ -122,22 +105,36 @@ impl Tenant {
 
     /// The creations that an operation needs are accepted.
     pub(super) fn needed(&self, operation: &Operation) -> Refused<()> {
-        for need in &operation.needs {
-            let mut id = *need;
-            loop {
-                match self.fate(id) {
-                    None | Some(Fate::Waiting | Fate::Refused) => {
-                        return Err(Box::new(Outcome::Waiting { parent: id.into() }));
-                    }
-                    Some(Fate::Closed(by)) => id = *by,
-                    Some(Fate::Accepted(_)) if self.records.nothings.contains(&id) => {
-                        return refuse(code::PARENT_REJECTED, None);
-                    }
-                    Some(Fate::Accepted(_)) => break,
-                }
-            }
+        match unmet_need(operation, |op| self.judged(operation, op)) {
+            Some(need) => Err(Box::new(Outcome::Waiting { parent: need.into() })),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// What is not there because its creation was taken back was refused with it.
+    pub(super) fn blame(&self, outcome: Outcome, operation: &Operation) -> Outcome {
+        let absent = [code::UNKNOWN_VEHICLE, code::UNKNOWN_RECORD, code::UNKNOWN_REFERENCE];
+        let mut fates = operation.needs.iter().map(|op| self.judged(operation, *op));
+        match outcome {
+            Outcome::Rejected(refused)
+                if absent.contains(&refused.code.as_str())
+                    && fates.any(|fate| matches!(fate, Some(records::Fate::Closed { .. }))) =>
+            {
+                let message = "the model server knows that it was taken back";
+                let blamed = Rejection::new(code::PARENT_REJECTED, message);
+                Outcome::Rejected(Rejection { field: refused.field, ..blamed })
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// What became of an operation that another one names, in the words of the protocol crate.
+    fn judged(&self, by: &Operation, op: OpId) -> Option<records::Fate> {
+        self.fate_to(by.user_id, op).map(|fate| match fate {
+            Fate::Accepted(_) => records::Fate::Accepted,
+            Fate::Refused => records::Fate::Refused,
+            Fate::Closed(by) => records::Fate::Closed { by: *by },
+        })
     }
 
     /// What became of an operation.

@@ -26,11 +26,13 @@ pub(super) const TEXTS: &[(&str, &str)] =
 
 impl World {
     pub(super) fn create_record(&mut self, index: usize) -> Checked {
-        let (key, mut fields) = self.something_new(index);
+        let (key, mut fields, thought_of) = self.something_new(index);
         let view = self.view(index, key)?;
         let saw = view.as_ref().map(|v| seen_in(&v.fields, &v.conflicting)).unwrap_or_default();
         let mut edit = Edit::of(key, Action::Create, saw);
-        self.invent_values(&mut edit, &mut fields, view.as_ref(), key.0 == "garages");
+        if !thought_of {
+            self.invent_values(&mut edit, &mut fields, view.as_ref(), key.0 == "garages");
+        }
         let record = as_ref(key);
         let told =
             self.change(index, edit, |device, clock| device.create_as(&record, fields, clock))?;
@@ -41,8 +43,9 @@ impl World {
         Ok(())
     }
 
-    /// What is to be created, and what every such record has.
-    fn something_new(&mut self, index: usize) -> (Key, Map<String, Value>) {
+    /// What is to be created, what every such record has, and whether somebody has thought of the
+    /// very same already.
+    fn something_new(&mut self, index: usize) -> (Key, Map<String, Value>, bool) {
         let user = self.phones[index].identity.user_id.0;
         let clock = self.phones[index].clock(self.now);
         let vehicle = self.dice.pick(&self.vehicles).copied().unwrap_or(VehicleId(Uuid::nil()));
@@ -50,10 +53,13 @@ impl World {
         match self.dice.below(10) {
             0..=2 => {
                 let fields = [("vin".to_string(), self.some_vin())];
-                (("vehicles", made), fields.into_iter().collect())
+                (("vehicles", made), fields.into_iter().collect(), false)
             }
-            3 => (("garages", made), Map::new()),
-            4..=6 => (("reminders", made), self.some_reminder(vehicle)),
+            3 => (("garages", made), Map::new(), false),
+            4..=6 => {
+                let (fields, thought_of) = self.some_reminder(vehicle);
+                (("reminders", made), fields, thought_of)
+            }
             7..=8 => {
                 let interval = ["oil_change", "air_filter"][self.dice.index(2).unwrap_or(0)];
                 let fields = object(json!({
@@ -64,14 +70,14 @@ impl World {
                 }));
                 let collection = records::find("user_maintenance_preferences");
                 let id = collection.and_then(|collection| collection.natural_id(&fields));
-                (("user_maintenance_preferences", id.unwrap_or(made)), fields)
+                (("user_maintenance_preferences", id.unwrap_or(made)), fields, false)
             }
-            _ => (("profiles", user), Map::new()),
+            _ => (("profiles", user), Map::new(), false),
         }
     }
 
     /// What a vehicle needs. Often somebody else has thought of it already.
-    fn some_reminder(&mut self, vehicle: VehicleId) -> Map<String, Value> {
+    fn some_reminder(&mut self, vehicle: VehicleId) -> (Map<String, Value>, bool) {
         let rows = self.server.tenant.records.rows();
         let there = rows.filter(|(key, row)| {
             key.0 == "reminders"
@@ -80,14 +86,14 @@ impl World {
         });
         let there: Vec<_> = there.map(|(_, row)| row.fields.clone()).collect();
         if let Some(mut same) = self.dice.pick(&there).cloned()
-            && self.dice.permille(400)
+            && self.dice.permille(600)
         {
             same.remove("description");
-            return same;
+            return (same, true);
         }
         let title = ["Oil", "Oil", "Belt", "Tyres"][self.dice.index(4).unwrap_or(0)];
         let vehicle = vehicle.0.to_string();
-        object(json!({"title": title, "status": "active", "vehicle_id": vehicle}))
+        (object(json!({"title": title, "status": "active", "vehicle_id": vehicle})), false)
     }
 
     pub(super) fn some_vin(&mut self) -> Value {

@@ -28,6 +28,7 @@ pub struct Fact {
 pub struct Ledger {
     facts: BTreeMap<OpId, Fact>,
     replaced: BTreeMap<OpId, Vec<OpId>>,
+    statements: BTreeMap<OpId, (VehicleId, Option<EventId>)>,
     /// Families about which nobody can say who meant what last: two phones, or two people.
     pub contested: BTreeSet<OpId>,
     /// Ids that two captures have.
@@ -46,6 +47,26 @@ impl Ledger {
             self.contested.insert(self.first(corrected.into()));
         }
         self.facts.insert(op, fact);
+    }
+
+    /// A device holds a statement beside events.
+    pub fn say(
+        &mut self,
+        op: OpId,
+        vehicle: VehicleId,
+        event: Option<EventId>,
+        replaces: Option<OpId>,
+    ) {
+        if let Some(old) = replaces {
+            self.replaced.entry(old).or_default().push(op);
+        }
+        self.statements.insert(op, (vehicle, event));
+    }
+
+    /// The vehicle of a statement beside events, and the event that it named.
+    #[must_use]
+    pub fn statement(&self, op: OpId) -> Option<(VehicleId, Option<EventId>)> {
+        self.statements.get(&op).copied()
     }
 
     /// Another capture has the id of one that is remembered, and may be set aside.
@@ -80,6 +101,13 @@ impl Ledger {
     #[must_use]
     pub fn is_replaced(&self, op: OpId) -> bool {
         self.set_aside.contains(&op) || self.replaced.get(&op).is_some_and(|by| !by.is_empty())
+    }
+
+    /// Whether a capture, or an amendment of it, was taken back.
+    #[must_use]
+    pub fn is_discarded(&self, op: OpId) -> bool {
+        let discard = |by: &OpId| self.fact(*by).is_some_and(|fact| fact.discard);
+        self.replacements(op).iter().any(|by| discard(by) || self.is_discarded(*by))
     }
 
     /// What took its place, if exactly one did.

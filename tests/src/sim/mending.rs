@@ -3,7 +3,7 @@
 
 use motomind_core::{CaptureError, Edited, Moved};
 use motomind_protocol::records::Action;
-use motomind_protocol::{OpId, OpState};
+use motomind_protocol::{OpId, OpState, VehicleId};
 use serde_json::{Map, Value};
 
 use super::editing::as_ref;
@@ -81,6 +81,7 @@ impl World {
         match result {
             Ok(moved) => {
                 self.trace.count("settled as the same");
+                self.move_session(index, from, to, true);
                 self.editors.joined.push((index, from, to));
                 let rows = self.phones[index].journal().map_err(|error| error.to_string())?;
                 for row in rows {
@@ -96,11 +97,23 @@ impl World {
             Err(CaptureError::Store(error)) => {
                 if self.survived::<()>(index, Err(error.to_string()))?.is_none() {
                     self.editors.joined.push((index, from, to));
+                    self.move_session(index, from, to, false);
                 }
                 Ok(true)
             }
             Err(CaptureError::NotRefused | CaptureError::UnknownRecord(_)) => Ok(false),
             Err(error) => Err(format!("phone {index} cannot join {from:?} and {to:?}: {error}")),
+        }
+    }
+
+    /// What is being photographed goes on with the vehicle that is there.
+    fn move_session(&mut self, index: usize, from: Key, to: Key, is_sure: bool) {
+        let session = self.phones[index].kept.session.as_mut();
+        if let Some(session) = session.filter(|session| session.vehicle.0 == from.1) {
+            match is_sure {
+                true => session.vehicle = VehicleId(to.1),
+                false => session.perhaps = Some(VehicleId(to.1)),
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use motomind_protocol::records::{Action, RecordIntent, find};
-use motomind_protocol::{Body, EventId, Hash, OpId, OpState, Operation, verify_chain};
+use motomind_protocol::{Body, EventId, Hash, OpId, OpState, Operation, VehicleId, verify_chain};
 use uuid::Uuid;
 
 use super::ledger::Fact;
@@ -40,6 +40,7 @@ impl World {
             }
         }
         self.editors.settle_doubts(index);
+        self.phones[index].kept.in_doubt = false;
         if !held.iter().eq(rows.iter().map(|row| &row.sealed.op_id)) {
             return Err(format!("phone {index} holds its captures in another order"));
         }
@@ -76,7 +77,18 @@ impl World {
             Body::Record(intent) => {
                 return self.adopt_edit(index, &operation, intent, &row.sealed.text);
             }
-            _ => return Err(format!("{op} says nothing that anyone here says")),
+            Body::Photo(said) => {
+                let about = (said.vehicle_id, Some(said.event_id));
+                return self.adopt_statement(index, &operation, about);
+            }
+            Body::LocationCorrection(said) => {
+                let about = (said.vehicle_id, Some(said.event_id));
+                return self.adopt_statement(index, &operation, about);
+            }
+            Body::Session(said) => {
+                return self.adopt_statement(index, &operation, (said.vehicle_id, None));
+            }
+            Body::Other(_) => return Err(format!("{op} says nothing that anyone here says")),
         };
         let target = operation.supersedes.first().copied().or(event.corrects.map(OpId::from));
         let phone = &mut self.phones[index];
@@ -109,6 +121,26 @@ impl World {
         }
         phone.held.push(op);
         phone.in_doubt.retain(|other| *other != op);
+        Ok(())
+    }
+
+    /// A statement that followed from a call whose answer the power took.
+    fn adopt_statement(
+        &mut self,
+        index: usize,
+        said: &Operation,
+        (vehicle, event): (VehicleId, Option<EventId>),
+    ) -> Checked {
+        let op = said.op_id;
+        let old = said.supersedes.first().copied();
+        let held = old.is_some_and(|old| self.phones[index].held.contains(&old));
+        // What was said of a record's vehicle moves with it to the one that it is the same as.
+        let moved = held && self.editors.moved_to(index, vehicle);
+        if !self.phones[index].kept.in_doubt && !moved {
+            return Err(format!("phone {index} holds the statement {op}, which nobody made there"));
+        }
+        self.phones[index].held.push(op);
+        self.ledger.say(op, vehicle, event, old);
         Ok(())
     }
 
@@ -175,7 +207,9 @@ impl World {
         let discard = |id: EventId| self.ledger.fact(id.into()).is_some_and(|fact| fact.discard);
         let device = phone.device.as_ref().ok_or("the phone is off")?;
         let pending = device.pending(clock).map_err(|error| error.to_string())?;
-        for item in pending.iter().filter(|item| self.editors.edit(item.op_id).is_none()) {
+        let is_event =
+            |op: OpId| self.editors.edit(op).is_none() && self.ledger.statement(op).is_none();
+        for item in pending.iter().filter(|item| is_event(item.op_id)) {
             let state = shown.get(&item.op_id.into());
             // That it is on its way this very moment is in the journal alone; that it has arrived
             // may be known from the log before the reply comes.
@@ -239,13 +273,31 @@ impl World {
     fn lane(&self, op: OpId) -> Option<Uuid> {
         match self.ledger.fact(op) {
             Some(fact) => (!fact.set_aside).then_some(fact.vehicle.0),
-            None => self.editors.edit(op).map(|edit| edit.key.1),
+            None => match self.ledger.statement(op) {
+                Some((vehicle, _)) => Some(vehicle.0),
+                None => self.editors.edit(op).map(|edit| edit.key.1),
+            },
         }
     }
 
     /// Whether an amendment or discard took its place.
     fn is_replaced(&self, op: OpId) -> bool {
-        self.ledger.is_replaced(op) || self.editors.replacements(op).next().is_some()
+        self.ledger.is_replaced(op)
+            || self.editors.replacements(op).next().is_some()
+            || self.went_with_its_event(op)
+    }
+
+    /// Whether a statement was refused because its event was discarded: it went with that. A
+    /// restored server may know of neither.
+    fn went_with_its_event(&self, op: OpId) -> bool {
+        let Some(event) = self.ledger.statement(op).and_then(|(_, event)| event) else {
+            return false;
+        };
+        match self.server.tenant.fate(op) {
+            Some(Fate::Refused) => self.server.tenant.is_discarded(event),
+            None => self.restores > 0 && self.ledger.is_discarded(event.into()),
+            _ => false,
+        }
     }
 
     /// Within a lane operations arrive in the order of capture.
@@ -292,11 +344,14 @@ impl World {
         }
         self.check_intents(&held)?;
         self.check_nothing_lost()?;
+        self.check_no_photo_is_nowhere()?;
+        self.count_places_corrected_offline();
         for index in 0..self.phones.len() {
             self.check_screen(index)?;
             mirrored(&self.phones[index], &self.server.tenant)
                 .map_err(|what| format!("mirror {index} {what}"))?;
             self.check_records_mirrored(index)?;
+            self.check_photos(index)?;
             self.phones[index].close();
             self.check_journal(index)?;
         }

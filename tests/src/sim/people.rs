@@ -48,6 +48,10 @@ impl World {
         }
         let mut capture = self.invent(index);
         capture.vehicle_id = fact.vehicle;
+        if !discard && self.dice.permille(100) {
+            // It was another vehicle.
+            capture.vehicle_id = self.dice.pick(&self.vehicles).copied().unwrap_or(fact.vehicle);
+        }
         if discard {
             capture.kind = registry::RETRACTION.into();
             capture.corrects = Some(op.into());

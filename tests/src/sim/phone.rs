@@ -13,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use uuid::Uuid;
 
 use super::network::Partition;
+use super::photographing::{Kept, Unsure};
 use crate::dice::Dice;
 use crate::disk::{Disk, Image};
 
@@ -42,6 +43,10 @@ pub struct Phone {
     pub in_doubt: Vec<OpId>,
     /// Captures among them that the person will make again, under the same id.
     pub unsure: Vec<Capture>,
+    /// What it must hold of photos.
+    pub kept: Kept,
+    /// Captures with photos that the person will make again.
+    pub unsure_photos: Vec<Unsure>,
     /// When the device wants to be asked again, true time.
     pub wake: Option<Millis>,
     /// How its network is broken.
@@ -49,7 +54,7 @@ pub struct Phone {
     /// What its screen has shown as accepted.
     pub shown: BTreeSet<EventId>,
     /// Older copies of its files, with what they hold.
-    pub backups: Vec<(Image, Vec<OpId>)>,
+    pub backups: Vec<(Image, Vec<OpId>, Kept)>,
     /// It shares its past with another phone.
     pub cloned: bool,
 }
@@ -86,6 +91,8 @@ impl Phone {
             held: Vec::new(),
             in_doubt: Vec::new(),
             unsure: Vec::new(),
+            kept: Kept::default(),
+            unsure_photos: Vec::new(),
             wake: None,
             partition: Partition::None,
             shown: BTreeSet::new(),
@@ -101,6 +108,7 @@ impl Phone {
             disk: self.disk.clone_disk(),
             held: self.held.clone(),
             in_doubt: self.in_doubt.clone(),
+            kept: self.kept.clone(),
             clock_offset_ms: self.clock_offset_ms,
             shown: self.shown.clone(),
             cloned: true,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use motomind_protocol::records::{
     self, Actor, Circumstances, Collection, Document, RecordIntent, Signature, Step, Taken, claims,
-    compacted, take, take_over_chain,
+    compacted, take, take_as_seen,
 };
 use motomind_protocol::wire::{ChangeKind, RecordChange, Rejection};
 use motomind_protocol::{Millis, OpId, VehicleId};
@@ -42,8 +42,6 @@ pub struct Records {
     documents: BTreeMap<Key, Kept>,
     /// Rows that were written beside their documents.
     queue: BTreeSet<Key>,
-    /// Accepted operations that only closed others.
-    pub(super) nothings: BTreeSet<OpId>,
     /// Intents are taken at the heads of the document, not at those that the person saw.
     pub forgets_what_was_seen: bool,
     /// What happened, for whoever counts.
@@ -58,18 +56,9 @@ impl Kept {
         step: &Step,
         around: &Circumstances<'_>,
     ) -> Result<Taken, Box<Rejection>> {
-        let knows_all = |document: &Document| intent.heads.iter().all(|head| document.knows(head));
-        let seen = match knows_all(&self.document) {
-            true => None,
-            false => self.earlier.iter().rposition(|earlier| knows_all(earlier)),
-        };
-        match seen {
-            Some(place) => {
-                let olds: Vec<&Document> = self.earlier[place..].iter().map(|d| &**d).collect();
-                take_over_chain(&self.document, &olds, intent, step, around)
-            }
-            None => take(Some(&self.document), intent, step, around),
-        }
+        let earlier: Vec<&Document> = self.earlier.iter().map(|document| &**document).collect();
+        let document = &self.document;
+        take_as_seen(document.collection(), Some(document), &earlier, intent, step, around)
     }
 }
 
@@ -132,14 +121,13 @@ impl Records {
         }
     }
 
-    /// The record that has what a live one with these fields would claim.
+    /// The live record that has one of these claims of another one.
     pub(super) fn taken_by(
         &self,
         collection: &Collection,
         key: Key,
-        fields: &Map<String, Value>,
+        wanted: &[records::Claim],
     ) -> Option<(records::Claim, Uuid)> {
-        let wanted = claims(collection, fields);
         let others = self.rows.range((key.0, Uuid::nil())..=(key.0, Uuid::max()));
         let others = others.filter(|(other, row)| **other != key && row.deleted_at.is_none());
         for (other, row) in others {
@@ -160,7 +148,8 @@ impl Tenant {
             return false;
         };
         let live = row.deleted_at.is_none();
-        if live && self.records.taken_by(collection, key, &row.fields).is_some() {
+        let wanted = claims(collection, &row.fields);
+        if live && self.records.taken_by(collection, key, &wanted).is_some() {
             return false;
         }
         self.records.rows.insert(key, row);

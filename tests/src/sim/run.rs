@@ -72,6 +72,8 @@ impl World {
             accepted: std::collections::BTreeMap::new(),
             arrivals_checked: 0,
             weakness,
+            pictures: BTreeMap::new(),
+            places_seen: BTreeMap::new(),
             trace: Trace::new(keep_trace),
             captures: 0,
         };
@@ -146,7 +148,21 @@ impl World {
         }
         self.advance(self.now + 42 * 24 * HOUR_MS)?;
         self.note(|| "everyone comes back".into());
+        for index in 0..self.phones.len() {
+            if self.dice.permille(600) {
+                self.make_room_after_a_while(index)?;
+            }
+        }
         Ok(())
+    }
+
+    /// What was uploaded long ago may go: somebody makes room, and wants to see some of it again.
+    fn make_room_after_a_while(&mut self, index: usize) -> Checked {
+        self.switch_on(index)?;
+        self.advance(self.now + MINUTE_MS)?;
+        self.make_room(index)?;
+        self.advance(self.now + 5 * MINUTE_MS)?;
+        self.fetch(index)
     }
 
     /// One thing happens.
@@ -162,6 +178,9 @@ impl World {
                 self.switch_on(index)?;
             }
             return Ok(());
+        }
+        if self.dice.permille(120) {
+            return self.photograph(index);
         }
         match self.dice.below(100) {
             0..=13 => {
@@ -288,18 +307,22 @@ impl World {
                 }
                 self.poll(index)?;
                 self.see_to_refused(index, minute > 60)?;
+                self.see_to_refused_pictures(index)?;
             }
             self.advance(self.now + MINUTE_MS)?;
             if self.is_quiet()? {
                 self.note(|| "quiet".into());
-                return self.compare_custody();
+                if self.compare_custody()? {
+                    return Ok(());
+                }
             }
         }
         Err(format!("no quiet within five hours: {}", self.unrest()?))
     }
 
-    /// Every phone asks what the server holds of its journal: it holds everything.
-    fn compare_custody(&mut self) -> Checked {
+    /// Every phone asks what the server holds of its journal: it holds everything, but for pictures
+    /// that a restore took. Whether those are there, too.
+    fn compare_custody(&mut self) -> Checked<bool> {
         let before = self.now;
         for index in 0..self.phones.len() {
             if let Some(device) = self.phones[index].device.as_mut() {
@@ -308,6 +331,7 @@ impl World {
             self.ask(index)?;
         }
         self.advance(self.now + MINUTE_MS)?;
+        let mut has_photos = true;
         for (index, phone) in self.phones.iter().enumerate() {
             let report = phone.device.as_ref().and_then(|device| device.custody());
             let report = report.filter(|report| report.compared_at >= phone.clock(before));
@@ -318,8 +342,17 @@ impl World {
             if !report.offered_again.is_empty() || (report.chains_differ && !split) {
                 return Err(format!("phone {index} misses its own on the server: {report:?}"));
             }
+            if !report.photos_again.is_empty() && !self.server.has_lost_pictures() {
+                return Err(format!("phone {index} was told of a photo that is lost: {report:?}"));
+            }
+            // A phone that came back from an older backup, or has a twin, may have told of photos
+            // whose bytes went with what was lost.
+            if !report.photos_lost.is_empty() && !split {
+                return Err(format!("photos of phone {index} are nowhere: {report:?}"));
+            }
+            has_photos &= report.photos_again.is_empty();
         }
-        Ok(())
+        Ok(has_photos)
     }
 
     fn see_to_refused(&mut self, index: usize, only_discard: bool) -> Checked {
@@ -332,6 +365,9 @@ impl World {
             let discard = only_discard || self.dice.permille(500);
             match self.editors.edit(op).is_some() {
                 true => self.see_to_edit(index, op, discard, only_discard)?,
+                false if self.ledger.statement(op).is_some() => {
+                    self.take_back_statement(index, op)?;
+                }
                 false => self.mend_one(index, op, discard)?,
             }
         }
@@ -354,7 +390,9 @@ impl World {
             let clock = phone.clock(self.now);
             let status = device.status(clock).map_err(|error| error.to_string())?;
             let pending = device.pending(clock).map_err(|error| error.to_string())?;
-            if !pending.is_empty() || status.seq != head || status.in_flight {
+            let refused = self.previews_of_others(index)?.len() as u64;
+            let pictures = status.pictures_unsent + status.pictures_refused - refused;
+            if !pending.is_empty() || status.seq != head || status.in_flight || pictures > 0 {
                 let states = pending.iter().map(|item| (item.op_id, item.state, &item.reason));
                 let states: Vec<_> = states.collect();
                 let why: String = pending.iter().map(|item| phone.explain(item.op_id)).collect();

@@ -5,8 +5,10 @@ use std::io::Read;
 
 use motomind_core::{Reply, Request};
 use motomind_protocol::wire::{DEVICE_HEADER, OpOutcome, Outcome, Problem, PullResponse};
-use motomind_protocol::wire::{MissingPhotos, PushRequest, PushResponse, page_digest, problem};
-use motomind_protocol::{Claims, Identity, Millis, OpId, Role, SealedOperation, limits};
+use motomind_protocol::wire::{PushRequest, PushResponse, page_digest, problem};
+use motomind_protocol::{
+    Claims, DeviceId, Hash, Identity, Millis, OpId, Role, SealedOperation, limits,
+};
 use serde_json::value::RawValue;
 
 use super::log::Place;
@@ -96,11 +98,15 @@ pub struct Server {
     /// Every operation, in the order in which it was first judged; survives restores.
     pub arrivals: Vec<OpId>,
     arrived: BTreeSet<OpId>,
+    /// The connection of the next request breaks while it is received.
+    pub cuts: bool,
+    pub(super) lost_photos: BTreeSet<Hash>,
+    pub(super) lost_previews: BTreeSet<Hash>,
     /// Randomness of its own: epochs, tags, page sizes.
     pub dice: Dice,
 }
 
-type Refused<T> = Result<T, Answer>;
+pub(super) type Refused<T> = Result<T, Answer>;
 
 impl Server {
     /// An empty server.
@@ -112,6 +118,9 @@ impl Server {
             page_sizes: vec![3, 10, limits::PULL_CHANGES_MAX],
             arrivals: Vec::new(),
             arrived: BTreeSet::new(),
+            cuts: false,
+            lost_photos: BTreeSet::new(),
+            lost_previews: BTreeSet::new(),
             dice,
         }
     }
@@ -129,6 +138,14 @@ impl Server {
             ("POST", "/v1/sync/push") => self.push(call, now),
             ("GET", "/v1/sync/pull") => self.pull(call, query, now),
             ("GET", "/v1/devices/me/custody") => self.custody(call, now),
+            (_, path) if path.starts_with("/v1/uploads") => Ok(self.tus(call, path, now)),
+            (method, path) if path.starts_with("/v1/photos/") => {
+                let mut answer = self.photo(call, &path["/v1/photos/".len()..], query, now);
+                if let ("HEAD", Ok(answer) | Err(answer)) = (method, &mut answer) {
+                    answer.body.clear();
+                }
+                answer
+            }
             _ => Err(trouble(404, problem::NOT_FOUND)),
         };
         reply.unwrap_or_else(|problem| problem)
@@ -137,12 +154,13 @@ impl Server {
     fn custody(&self, call: &Call, now: Millis) -> Refused<Answer> {
         let (identity, role) = authenticate(call, now)?;
         let device = call.header(DEVICE_HEADER).and_then(|id| id.parse::<uuid::Uuid>().ok());
-        let device = device.ok_or_else(|| trouble(400, problem::MALFORMED))?.into();
+        let device: DeviceId = device.ok_or_else(|| trouble(400, problem::MALFORMED))?.into();
         let owner = self.tenant.held.owner(device);
         if role < Role::Manager && owner.is_some_and(|owner| owner != identity.user_id) {
             return Err(trouble(403, problem::FORBIDDEN));
         }
-        Ok(json(&self.tenant.held.custody(device, MissingPhotos::default(), now)))
+        let missing = self.tenant.missing_photos(device);
+        Ok(json(&self.tenant.held.custody(device, missing, now)))
     }
 
     fn push(&mut self, call: &Call, now: Millis) -> Refused<Answer> {
@@ -251,7 +269,7 @@ impl Server {
     }
 }
 
-fn authenticate(call: &Call, now: Millis) -> Refused<(Identity, Role)> {
+pub(super) fn authenticate(call: &Call, now: Millis) -> Refused<(Identity, Role)> {
     let token = call.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
     let claims = token
         .and_then(|token| Claims::peek(token).ok())

@@ -1,19 +1,24 @@
 //! The model server's state and judgement, as `docs/protocol.md` says under "How the server
-//! judges an operation". It shares with the real server the protocol crate and nothing else.
+//! judges an operation". It shares with the real server the protocol crate and nothing else, and
+//! of that, for events and statements, the forms and the laws of what counts: which operations are
+//! closed, what waits and what is refused it decides by itself, so that each checks the other's
+//! reading. Intents are judged by `protocol::records` on both: see [`super::intents`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use motomind_protocol::effective::{Act, may_act};
 use motomind_protocol::wire::{ChangeKind, Outcome, Rejection};
 use motomind_protocol::{
-    DeviceId, Event, EventId, EventRecord, Flag, Hash, Identity, Incarnation, Millis, OpId,
-    Operation, Role, SealedOperation, code, is_clock_ahead, validate,
+    Body, DeviceId, Event, EventId, EventRecord, Flag, Hash, Identity, Incarnation, Millis, OpId,
+    Operation, Role, SealedOperation, UserId, code, is_clock_ahead, validate,
 };
 
 use super::custody::Held;
 use super::log::Log;
 use super::records::Records;
+use super::statements::Statements;
 use super::timeline;
+use super::uploads::Photos;
 use crate::dice::Dice;
 
 /// What the server knows of an operation.
@@ -23,17 +28,17 @@ pub struct Known {
     pub hash: Option<Hash>,
     /// What became of it.
     pub fate: Fate,
+    /// Whose it is; of one that never came, who closed it.
+    pub user: UserId,
 }
 
-/// What became of an operation.
+/// What became of an operation. One that waits leaves no trace.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fate {
     /// In the log at this sequence.
     Accepted(u64),
     /// Refused; judged again when offered again.
     Refused,
-    /// Its parent has not arrived.
-    Waiting,
     /// Its id is closed for ever by that operation.
     Closed(OpId),
 }
@@ -49,6 +54,10 @@ pub struct Tenant {
     pub events: BTreeMap<EventId, (u64, EventRecord)>,
     /// Vehicles, garages, reminders and their like.
     pub records: Records,
+    /// What is stated beside events.
+    pub statements: Statements,
+    /// The photo store.
+    pub photos: Photos,
     /// What it holds of each device's journal.
     pub held: Held,
     /// Operations accepted since somebody asked last.
@@ -82,6 +91,8 @@ impl Tenant {
             operations: BTreeMap::new(),
             events: BTreeMap::new(),
             records: Records::default(),
+            statements: Statements::default(),
+            photos: Photos::default(),
             held: Held::default(),
             fresh: Vec::new(),
             device_seqs: BTreeMap::new(),
@@ -138,19 +149,18 @@ impl Tenant {
             }
         };
         let outcome = self.decide(pusher, &operation, dice).unwrap_or_else(|refused| *refused);
+        let outcome = self.blame(outcome, &operation);
         let fate = match &outcome {
             Outcome::Accepted { seq, .. } => {
                 self.fresh.push(operation.op_id);
                 Fate::Accepted(*seq)
             }
-            Outcome::Waiting { .. } => Fate::Waiting,
+            Outcome::Waiting { .. } => return outcome,
             _ => Fate::Refused,
         };
-        if fate != Fate::Waiting {
-            self.held.keep(&operation, sealed);
-        }
-        let hash = Some(sealed.hash);
-        self.operations.insert(operation.op_id, Known { hash, fate });
+        self.held.keep(&operation, sealed);
+        let (hash, user) = (Some(sealed.hash), operation.user_id);
+        self.operations.insert(operation.op_id, Known { hash, fate, user });
         let place = (operation.device_id, operation.incarnation, operation.device_seq);
         self.device_seqs.entry(place).or_insert(sealed.hash);
         outcome
@@ -167,10 +177,10 @@ impl Tenant {
         if operation.device_id != pusher.device_id {
             return refuse(code::WRONG_IDENTITY, Some("device_id"));
         }
-        if operation.event().is_none() && operation.intent().is_none() {
+        if matches!(operation.body, Body::Other(_)) {
             return refuse(code::UNSUPPORTED, None);
         }
-        if let Some(known) = self.operations.get(&operation.op_id) {
+        if let Some(known) = self.known_to(operation.user_id, operation.op_id) {
             match (known.hash, &known.fate) {
                 (Some(known_hash), _) if known_hash != sealed.hash => {
                     return Err(Box::new(Outcome::OpIdReused { known_hash }));
@@ -179,7 +189,7 @@ impl Tenant {
                     return Err(Box::new(Outcome::Duplicate { seq: *seq }));
                 }
                 (_, Fate::Closed(_)) => return refuse(code::SUPERSEDED, None),
-                (_, Fate::Refused | Fate::Waiting) => {}
+                (_, Fate::Refused) => {}
             }
         }
         let place = (operation.device_id, operation.incarnation, operation.device_seq);
@@ -190,7 +200,26 @@ impl Tenant {
             let at = operation.device_seq;
             return Err(Box::new(Outcome::Forked { at }));
         }
+        let is_anothers = |op: &&OpId| {
+            let known = self.operations.get(op).filter(|known| known.hash.is_some());
+            known.is_some_and(|known| known.user != operation.user_id)
+        };
+        if let Some(anothers) = operation.supersedes.iter().find(is_anothers) {
+            let rejection = Rejection::supersedes_anothers(*anothers);
+            return Err(Box::new(Outcome::Rejected(rejection)));
+        }
         Ok(operation)
+    }
+
+    /// What is known of an operation, for one of this person's that names it. An id that was closed
+    /// before anything came under it is closed to whoever closed it.
+    pub(super) fn known_to(&self, user: UserId, op: OpId) -> Option<&Known> {
+        self.operations.get(&op).filter(|known| known.hash.is_some() || known.user == user)
+    }
+
+    /// What became of an operation, for one of this person's that names it.
+    pub(super) fn fate_to(&self, user: UserId, op: OpId) -> Option<&Fate> {
+        self.known_to(user, op).map(|known| &known.fate)
     }
 
     /// Rules 4 to 8.
@@ -204,7 +233,7 @@ impl Tenant {
             return self.decide_record(pusher, operation, intent, dice);
         }
         let Some(event) = operation.event() else {
-            return refuse(code::UNSUPPORTED, None);
+            return self.decide_statement(pusher, operation, dice);
         };
         let target = self.target(operation);
         if event.is_retraction() && !operation.supersedes.is_empty() && target.is_none() {
@@ -231,7 +260,8 @@ impl Tenant {
             Some((_, about)) => about.filter(|_| !event.act().states_a_fact()),
             None => target.or(operation.parent()),
         };
-        let corrects = corrects.map(|id| self.resolve(id, event)).transpose()?;
+        let user = operation.user_id;
+        let corrects = corrects.map(|id| self.resolve(id, event, user)).transpose()?;
         self.may_act(pusher, event, corrects)?;
         let mut flags = Vec::new();
         if is_clock_ahead(event.occurred_at, pusher.now) {
@@ -285,7 +315,7 @@ impl Tenant {
         let by = operation.op_id;
         let mut first = None;
         for old in &operation.supersedes {
-            let known = self.operations.get(old).cloned();
+            let known = self.known_to(operation.user_id, *old).cloned();
             let fate = known.as_ref().map(|known| known.fate.clone());
             if matches!(fate, Some(Fate::Accepted(_))) {
                 continue;
@@ -298,14 +328,15 @@ impl Tenant {
             if !matches!(fate, Some(Fate::Closed(_))) {
                 let hash = known.and_then(|known| known.hash);
                 let fate = Fate::Closed(by);
-                self.operations.insert(*old, Known { hash, fate });
+                let user = operation.user_id;
+                self.operations.insert(*old, Known { hash, fate, user });
             }
         }
         first
     }
 
     /// Rule 6: which event a correction really names.
-    fn resolve(&self, named: EventId, event: &Event) -> Refused<EventId> {
+    fn resolve(&self, named: EventId, event: &Event, user: UserId) -> Refused<EventId> {
         let mut id = named;
         loop {
             if let Some((_, parent)) = self.events.get(&id) {
@@ -317,11 +348,9 @@ impl Tenant {
                 }
                 return Ok(id);
             }
-            match self.operations.get(&id.into()).map(|known| known.fate.clone()) {
-                None | Some(Fate::Waiting) => {
-                    return Err(Box::new(Outcome::Waiting { parent: id }));
-                }
-                Some(Fate::Closed(by)) => id = by.into(),
+            match self.fate_to(user, id.into()) {
+                None => return Err(Box::new(Outcome::Waiting { parent: id })),
+                Some(Fate::Closed(by)) => id = (*by).into(),
                 // A discard that stated nothing is accepted and is no event.
                 Some(Fate::Refused | Fate::Accepted(_)) => {
                     return refuse(code::PARENT_REJECTED, Some("corrects"));

@@ -2,15 +2,16 @@
 //! moment leads to the next.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use motomind_core::{OpenError, RequestId, Step};
 use motomind_protocol::wire::{Outcome, Problem, PushResponse, problem};
-use motomind_protocol::{EventId, Millis, OpId, VehicleId};
+use motomind_protocol::{EventId, Hash, Millis, OpId, VehicleId};
 
 use super::Weakness;
 use super::editors::Editors;
 use super::ledger::Ledger;
-use super::network::{Network, Packet, Process};
+use super::network::{Network, Packet, Partition, Process};
 use super::phone::Phone;
 use super::server::{Answer, Call, Server, trouble};
 use super::tenant::Tenant;
@@ -51,6 +52,10 @@ pub struct World {
     pub arrivals_checked: usize,
     /// What is broken on purpose.
     pub weakness: Weakness,
+    /// Every picture that was taken.
+    pub pictures: BTreeMap<Hash, Arc<Vec<u8>>>,
+    /// Of each correction of a place, which others the person saw.
+    pub places_seen: BTreeMap<OpId, Vec<OpId>>,
     /// What happened.
     pub trace: Trace,
     /// Captures so far; numbers their notes.
@@ -192,8 +197,13 @@ impl World {
     fn serve(&mut self, who: Process, id: RequestId, call: &Call) -> Checked {
         let head = self.server.tenant.log.head();
         let busy = self.network.weather.busy;
-        let answer =
-            if self.dice.permille(busy) { self.busy() } else { self.server.answer(call, self.now) };
+        let cut = self.cut_short(call);
+        self.server.cuts = cut.is_some();
+        let answer = if self.dice.permille(busy) {
+            self.busy()
+        } else {
+            self.server.answer(cut.as_ref().unwrap_or(call), self.now)
+        };
         self.note(|| {
             let said = summary(&answer.body);
             format!("served {} {} {} {said}", who.phone, call.path, answer.status)
@@ -204,8 +214,20 @@ impl World {
         }
         self.account_for(head)?;
         let partition = self.phones[who.phone].partition;
+        let partition = if cut.is_some() { Partition::RepliesLost } else { partition };
         self.network.reply(who, id, answer, partition, self.now, &mut self.dice);
         self.check_arrivals()
+    }
+
+    /// Of bytes on their way up a part arrives, and then the connection breaks.
+    fn cut_short(&mut self, call: &Call) -> Option<Call> {
+        let breaks = self.network.weather.lose_replies;
+        let uploads = call.path.starts_with("/v1/uploads") && !call.body.is_empty();
+        if !uploads || !self.dice.permille(breaks) {
+            return None;
+        }
+        let part = self.dice.index(call.body.len())?;
+        Some(Call { body: call.body[..part].to_vec(), ..call.clone() })
     }
 
     fn tally(&mut self, answer: &Answer) {
@@ -255,7 +277,7 @@ impl World {
         for index in self.on() {
             let boot = self.phones[index].boot;
             let who = Process { phone: index, boot };
-            if self.phones[index].partition == super::network::Partition::None {
+            if self.phones[index].partition == Partition::None {
                 self.network.poke(who, self.now, &mut self.dice);
             }
         }
@@ -313,6 +335,9 @@ impl World {
         }
         self.sabotage_mirror(index)?;
         self.check_screen(index)?;
+        if self.phones[index].device.is_some() {
+            self.check_photos_kept(index)?;
+        }
         self.sign_in(index, 8 * 60 * 60_000)?;
         self.repeat_doubtful(index)
     }
