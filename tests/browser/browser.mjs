@@ -5,13 +5,16 @@ import { chromium } from 'playwright-core'
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
   '--disable-background-networking', '--disable-component-update', '--disable-sync']
 
-export async function startBrowser(profile) {
+// `flags` are the browser's own; everything else is playwright's, such as the size of the screen.
+export async function startBrowser(profile, { flags = [], ...options } = {}) {
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     headless: true,
-    args: FLAGS,
+    args: [...FLAGS, ...flags],
+    ...options,
   })
   return {
+    context,
     // A page with the package in it; `call` runs one of its functions (site/calls.js). `before` runs in
     // it before any script of its own.
     async page(origin, before) {

@@ -6,11 +6,11 @@ import { join } from 'node:path'
 const BYTES_MIN = 5_000_000
 
 // Writes so many into a directory: `{ name, path, bytes, sha256 }` of each, all different.
-export async function takePictures(page, directory, count) {
+export async function takePictures(page, directory, count, { width = 2800, height = 2100, bytesMin = BYTES_MIN } = {}) {
   const pictures = []
   for (let n = 1; n <= count; n += 1) {
-    const bytes = Buffer.from(await page.evaluate(drawn, n), 'base64')
-    if (bytes.length < BYTES_MIN) throw new Error(`a picture of ${bytes.length} bytes is too small`)
+    const bytes = Buffer.from(await page.evaluate(drawn, { seed: n, width, height }), 'base64')
+    if (bytes.length < bytesMin) throw new Error(`a picture of ${bytes.length} bytes is too small`)
     const name = `IMG_${String(n).padStart(4, '0')}.jpg`
     const path = join(directory, name)
     writeFileSync(path, bytes)
@@ -20,8 +20,8 @@ export async function takePictures(page, directory, count) {
 }
 
 // Runs in the page. Noise: an encoder finds little to leave out.
-async function drawn(seed) {
-  const canvas = new OffscreenCanvas(2800, 2100)
+async function drawn({ seed, width, height }) {
+  const canvas = new OffscreenCanvas(width, height)
   const drawing = canvas.getContext('2d')
   const image = drawing.createImageData(canvas.width, canvas.height)
   const pixels = new Uint32Array(image.data.buffer)

@@ -9,9 +9,11 @@ import { createInterface } from 'node:readline'
 
 const ROOT = new URL('../../', import.meta.url).pathname
 
-export async function startApp() {
+/** The built app. */
+export const WEB = join(ROOT, 'web-demo', 'dist')
+
+export async function startApp(web = WEB) {
   const program = join(required('CARGO_TARGET_DIR'), 'debug', 'motomind-server')
-  const web = join(ROOT, 'web-demo', 'dist')
   if (!existsSync(join(web, 'index.html'))) throw new Error('web-demo is not built; run scripts/web')
   const child = spawn(program, ['dev', '--listen', '127.0.0.1:0', '--web', web],
     { env: { ...process.env, MOTOMIND_LOG: 'warn' }, stdio: ['ignore', 'pipe', 'inherit'] })

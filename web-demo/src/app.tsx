@@ -76,8 +76,8 @@ function Screen({ leave }: { leave: () => void }) {
   if (place === 'v' && id) {
     if (what === 'edit') return <VehicleEditScreen id={id} key={id} />
     if (what === 'new' && which) {
-      const session = query.get('session')
-      return <CaptureScreen key={`${which}${session}`} vehicleId={id} flow={which} session={session} guided={query.has('guided')} />
+      // Not keyed by its session: a capture gets one with its first photo, and stays the same capture.
+      return <CaptureScreen key={id + which} vehicleId={id} flow={which} session={query.get('session')} guided={query.has('guided')} />
     }
     if (what === 'new') return <ChooseScreen vehicleId={id} />
     if (what === 'amend' && which) return <CaptureScreen key={which} vehicleId={id} amends={which} />

@@ -7,7 +7,8 @@ export const count = (value: number, one: string, many = `${one}s`) => `${number
 export function bytes(value: number): string {
   if (value < 1000) return `${value} B`
   if (value < 999_500) return `${Math.round(value / 1000)} kB`
-  return `${(value / 1_000_000).toFixed(value < 9_950_000 ? 1 : 0)} MB`
+  if (value < 999_500_000) return `${(value / 1_000_000).toFixed(value < 9_950_000 ? 1 : 0)} MB`
+  return `${(value / 1_000_000_000).toFixed(1)} GB`
 }
 
 export function money(minor: number, currency = 'USD'): string {

@@ -85,7 +85,7 @@ function Chart({ title, unit, spots, digits, note, line, lineName }: {
         {[low, (low + high) / 2, high].map((value) => (
           <g key={value}><path className="grid" d={`M${LEFT} ${y(value)}H${WIDTH - 8}`} /><text x={LEFT - 6} y={y(value) + 4} textAnchor="end">{figure(value)}</text></g>
         ))}
-        {line && <g><path className="mean" d={`M${LEFT} ${y(line)}H${WIDTH - 8}`} /><text x={WIDTH - 8} y={y(line) - 4} textAnchor="end">{lineName} {line}</text></g>}
+        {line && <g><path className="mean" d={`M${LEFT} ${y(line)}H${WIDTH - 8}`} /><text className="mean-name" x={LEFT + 4} y={y(line) - 4}>{lineName} {line}</text></g>}
         <path className="line" d={path} />
         {spots.length < 60 && spots.map(({ at, value }) => <circle key={at} className="spot" cx={x(at)} cy={y(value)} r="2.5" />)}
         <circle className="newest" cx={x(newest.at)} cy={y(newest.value)} r="5" />

@@ -1,9 +1,10 @@
 import type { OpState } from '@motomind/client'
 import { Icon } from './icon'
 
+// `sending` may have reached the server: it stays so until an answer comes, however long that takes.
 const SAID: Record<OpState, { word: string; tone: string; icon: string }> = {
   queued: { word: 'On this device', tone: 'wait', icon: 'clock' },
-  sending: { word: 'Sending', tone: 'busy', icon: 'sync' },
+  sending: { word: 'Not confirmed yet', tone: 'wait', icon: 'sync' },
   waiting: { word: 'Waits for another', tone: 'wait', icon: 'clock' },
   accepted: { word: 'Sent', tone: 'good', icon: 'check' },
   rejected: { word: 'Refused', tone: 'bad', icon: 'warning' },

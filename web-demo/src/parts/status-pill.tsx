@@ -14,7 +14,7 @@ export function standing(status: Status): { tone: 'good' | 'busy' | 'wait' | 'of
   if (status.sync === 'blocked') return { tone: 'wait', word: waiting > 0 ? `Paused · ${held}` : 'Paused', icon: 'warning' }
   if (status.next_try_at !== null && status.last_problem) return { tone: 'off', word: waiting > 0 ? `No server · ${held}` : 'No server', icon: 'off' }
   if (waiting > 0) return { tone: 'busy', word: `Sending ${waiting}`, icon: 'sync' }
-  if (status.sync === 'running' && status.seq < status.head) return { tone: 'busy', word: 'Receiving', icon: 'sync' }
+  if (status.last_success_at === null || (status.sync === 'running' && status.seq < Math.max(status.head, 1))) return { tone: 'busy', word: 'Receiving', icon: 'sync' }
   return { tone: 'good', word: 'All sent', icon: 'check' }
 }
 

@@ -37,7 +37,7 @@ export function Choose({ conflict }: { conflict: RecordConflict }) {
           <div key={n} className="side">
             <strong>{shown(value)}</strong>
             <small>{device_id ? nameOf(user_id) : 'the office'}, {ago(at)}{n === 0 && <span className="tag">shown now</span>}</small>
-            <button onClick={() => void keep(value).catch(complain)}>Keep this<span className="unseen">: {shown(value)}</span></button>
+            <button onClick={() => void keep(value).catch(complain)} aria-label={`Keep this: ${shown(value)}`}>Keep this</button>
           </div>
         ))}
       </div>

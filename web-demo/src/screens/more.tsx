@@ -62,7 +62,7 @@ function Look() {
     <section className="card" aria-label="Look">
       <h2>Look</h2>
       <div className="segments" role="group" aria-label="Theme">
-        {(['system', 'light', 'dark'] as Theme[]).map((one) => <button key={one} aria-pressed={theme === one} onClick={() => setTheme(one)}>{one === 'system' ? 'As the phone' : one === 'light' ? 'Light' : 'Dark'}</button>)}
+        {(['system', 'light', 'dark'] as Theme[]).map((one) => <button key={one} aria-pressed={theme === one} onClick={() => setTheme(one)}>{one === 'system' ? 'System' : one === 'light' ? 'Light' : 'Dark'}</button>)}
       </div>
     </section>
   )

@@ -62,13 +62,13 @@ function Standing() {
     <section className={`card standing ${tone}`} aria-label="Standing">
       <div className="standing-head"><Icon name={icon} /><strong data-testid="standing">{word}</strong></div>
       <p>
-        {waiting === 0 ? 'Nothing waits to be sent.' : `${count(status.unsent, 'capture')} (${bytes(status.bytes)}) and ${count(status.pictures_unsent, 'picture')} (${bytes(status.picture_bytes)}) wait.`}
+        {waiting === 0 ? 'Nothing waits to be sent.' : `${count(status.unsent, 'entry', 'entries')} (${bytes(status.bytes)}) and ${count(status.pictures_unsent, 'picture')} (${bytes(status.picture_bytes)}) wait.`}
         {status.oldest_age_ms !== null && waiting > 0 && ` The oldest is ${age(status.oldest_age_ms)} old.`}
         {behind > 0 && ` Receiving: ${count(behind, 'change')} to come.`}
       </p>
       <p className="quiet">
         {status.last_success_at ? `The server last answered ${ago(status.last_success_at)}.` : 'The server has not answered yet.'}
-        {status.last_problem && ` ${status.last_problem}`}
+        {status.last_problem && ` Last problem: ${status.last_problem}.`}
         {status.blocked && ` Paused: ${words(status.blocked)}.`}
         {status.next_try_at && ` Next try at ${clock(status.next_try_at)}.`}
         {status.clock_offset_ms !== null && Math.abs(status.clock_offset_ms) > 60_000 && ` This device’s clock is ${age(Math.abs(status.clock_offset_ms))} off.`}
@@ -86,7 +86,7 @@ function Item({ item }: { item: PendingItem }) {
   const vehicles = useVehicles()
   const [asking, setAsking] = useState(false)
   const { title, about, icon, vehicle } = told(item)
-  const name = vehicles?.find(({ vehicle: { id } }) => id === vehicle)?.name
+  const name = vehicle && (vehicles ? vehicles.find(({ vehicle: { id } }) => id === vehicle)?.name : '…')
   const refused = item.state === 'rejected'
   const mend = item.event && vehicle ? `#/v/${vehicle}/amend/${item.op_id}` : item.change?.collection === 'vehicles' ? `#/v/${item.change.record_id}/edit` : null
   return (

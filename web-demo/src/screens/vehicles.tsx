@@ -1,5 +1,5 @@
 import type { VehicleEntry } from '@motomind/client'
-import { useLive, useOpened, useVehicles } from '../live'
+import { useLive, useOpened, useStatus, useVehicles } from '../live'
 import { count, miles } from '../format'
 import { dueOf, soonest } from '../due'
 import { Icon } from '../parts/icon'
@@ -9,6 +9,7 @@ import { Photo } from '../parts/photo'
 export function VehiclesScreen() {
   const { person } = useOpened()
   const vehicles = useVehicles()
+  const status = useStatus()
   const records = useLive((client) => client.records('vehicles').watch(), [])
   const reminders = useLive((client) => client.records('reminders').watch(), [])
   const sessions = useLive((client) => client.watch.sessions(), [])
@@ -33,7 +34,9 @@ export function VehiclesScreen() {
         </a>
       )}
       {!vehicles && <p aria-busy="true" className="quiet">Reading…</p>}
-      {vehicles?.length === 0 && <p className="empty">No vehicles here yet. They come with the first sync, or add one.</p>}
+      {vehicles?.length === 0 && (status?.seq === 0
+        ? <p className="quiet" aria-busy={status.online}>{status.online ? 'Fetching your company’s vehicles…' : 'No vehicles here yet. They come with the first sync.'}</p>
+        : <p className="empty">No vehicles yet. Add the first one.</p>)}
       <ul className="cards">
         {vehicles?.map((entry) => <VehicleCard key={entry.vehicle.id} entry={entry} hero={hero(entry.vehicle.id)} next={soonest(reminders ?? [], entry)} />)}
       </ul>
