@@ -3,10 +3,11 @@
 //!
 //! The devices are the real ones. The server is a model of a few hundred lines that shares only
 //! the protocol crate with the real one, so that each checks the other's reading of
-//! `docs/protocol.md`. What must never happen is in [`oracle`], [`record_oracle`] and
-//! [`photo_oracle`]; what happens, in [`capture`], [`people`], [`photographing`], [`editing`],
-//! [`mending`], [`office`] and [`fate`].
+//! `docs/protocol.md`; how an intent becomes a change is that crate's on both ([`intents`]). What
+//! must never happen is in [`oracle`], [`record_oracle`] and [`photo_oracle`]; what happens, in
+//! [`capture`], [`people`], [`photographing`], [`editing`], [`mending`], [`office`] and [`fate`].
 
+pub mod adopting;
 pub mod capture;
 pub mod custody;
 pub mod editing;
@@ -21,6 +22,7 @@ pub mod mirrored;
 pub mod network;
 pub mod office;
 pub mod oracle;
+pub mod peace;
 pub mod people;
 pub mod phone;
 pub mod photo_oracle;

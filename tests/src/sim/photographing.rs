@@ -3,7 +3,7 @@
 
 use motomind_core::{
     Capture, CaptureError, Captured, HostPreview, LocationSaid, NewPhoto, PhotoEdit, PhotoMeta,
-    PhotoTarget, UploadState, Variant,
+    PhotoTarget, Variant,
 };
 use motomind_protocol::effective::Act;
 use motomind_protocol::flow::{Left, Path};
@@ -310,28 +310,13 @@ impl World {
         self.said(index, "takes a statement back", result.map(drop))
     }
 
-    /// Offers refused pictures again: what refused them may have changed, such as whose photo it is.
-    ///
-    /// # Errors
-    /// A violated invariant.
-    pub fn see_to_refused_pictures(&mut self, index: usize) -> Checked {
-        let clock = self.phones[index].clock(self.now);
-        let others = self.previews_of_others(index)?;
-        let Some(device) = self.phones[index].device.as_mut() else { return Ok(()) };
-        let uploads = device.uploads().map_err(|error| error.to_string())?;
-        let refused = uploads.into_iter().filter(|one| one.state == UploadState::Refused);
-        let refused = refused.map(|one| (one.photo, one.variant));
-        let mine: Vec<_> = refused.filter(|one| !others.contains(one)).collect();
-        for (photo, variant) in mine {
-            let Some(device) = self.phones[index].device.as_mut() else { return Ok(()) };
-            let tried = device.retry_upload(photo, variant, clock);
-            self.said(index, "offers a picture again", tried)?;
-        }
-        Ok(())
-    }
-
     /// The device's answer to something beside captures.
-    fn said(&mut self, index: usize, what: &str, result: Result<(), CaptureError>) -> Checked {
+    pub(super) fn said(
+        &mut self,
+        index: usize,
+        what: &str,
+        result: Result<(), CaptureError>,
+    ) -> Checked {
         self.note(|| format!("{index} {what}: {:?}", result.as_ref().err()));
         match result {
             Ok(()) => {}

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use motomind_protocol::{Millis, OpState, VehicleId};
+use motomind_protocol::{Millis, VehicleId};
 use uuid::Uuid;
 
 use super::Weakness;
 use super::capture::How;
 use super::editors::Editors;
 use super::ledger::Ledger;
-use super::network::{Network, Partition, Weather};
+use super::network::{Network, Weather};
 use super::phone::MIRROR;
 use super::records::Row;
-use super::server::{Ailments, Server};
+use super::server::Server;
 use super::trace::Trace;
 use super::world::{Checked, World};
 use crate::dice::Dice;
@@ -238,7 +238,7 @@ impl World {
     }
 
     /// The app comes to the front, or its timer fires: it asks the server.
-    fn poll(&mut self, index: usize) -> Checked {
+    pub(super) fn poll(&mut self, index: usize) -> Checked {
         let asks_for_custody = self.dice.permille(50);
         let phone = &mut self.phones[index];
         let clock = phone.clock(self.now);
@@ -249,22 +249,6 @@ impl World {
             device.on_poke(clock);
         }
         self.ask(index)
-    }
-
-    fn calm(&mut self) -> Checked {
-        self.network.weather = Weather::default();
-        for index in 0..self.phones.len() {
-            self.phones[index].partition = Partition::None;
-            self.phones[index].disk.crash_at(None);
-            if self.phones[index].disk.power_is_out() {
-                self.lose_power(index);
-            }
-            while self.phones[index].device.is_none() {
-                self.switch_on(index)?;
-            }
-            self.sign_in(index, 400 * 24 * HOUR_MS)?;
-        }
-        Ok(())
     }
 
     /// Downloads go on while every upload fails.
@@ -291,115 +275,6 @@ impl World {
         }
         self.server.ailments.refuses_pushes = false;
         Ok(())
-    }
-
-    /// Everything heals; people see to what was refused; then there must be quiet, soon.
-    fn find_peace(&mut self) -> Checked {
-        let reverses_pushes = self.server.ailments.reverses_pushes;
-        self.server.ailments = Ailments { reverses_pushes, ..Ailments::default() };
-        self.bring_vehicles_back();
-        self.calm()?;
-        self.note(|| "peace".into());
-        for minute in 0..5 * 60 {
-            for index in 0..self.phones.len() {
-                if self.phones[index].device.is_none() {
-                    self.switch_on(index)?;
-                }
-                self.poll(index)?;
-                self.see_to_refused(index, minute > 60)?;
-                self.see_to_refused_pictures(index)?;
-            }
-            self.advance(self.now + MINUTE_MS)?;
-            if self.is_quiet()? {
-                self.note(|| "quiet".into());
-                if self.compare_custody()? {
-                    return Ok(());
-                }
-            }
-        }
-        Err(format!("no quiet within five hours: {}", self.unrest()?))
-    }
-
-    /// Every phone asks what the server holds of its journal: it holds everything, but for pictures
-    /// that a restore took. Whether those are there, too.
-    fn compare_custody(&mut self) -> Checked<bool> {
-        let before = self.now;
-        for index in 0..self.phones.len() {
-            if let Some(device) = self.phones[index].device.as_mut() {
-                device.compare_custody();
-            }
-            self.ask(index)?;
-        }
-        self.advance(self.now + MINUTE_MS)?;
-        let mut has_photos = true;
-        for (index, phone) in self.phones.iter().enumerate() {
-            let report = phone.device.as_ref().and_then(|device| device.custody());
-            let report = report.filter(|report| report.compared_at >= phone.clock(before));
-            let Some(report) = report else {
-                return Err(format!("phone {index} was not told what the server holds of it"));
-            };
-            let split = self.editors.split.contains(&phone.identity.user_id);
-            if !report.offered_again.is_empty() || (report.chains_differ && !split) {
-                return Err(format!("phone {index} misses its own on the server: {report:?}"));
-            }
-            if !report.photos_again.is_empty() && !self.server.has_lost_pictures() {
-                return Err(format!("phone {index} was told of a photo that is lost: {report:?}"));
-            }
-            // A phone that came back from an older backup, or has a twin, may have told of photos
-            // whose bytes went with what was lost.
-            if !report.photos_lost.is_empty() && !split {
-                return Err(format!("photos of phone {index} are nowhere: {report:?}"));
-            }
-            has_photos &= report.photos_again.is_empty();
-        }
-        Ok(has_photos)
-    }
-
-    fn see_to_refused(&mut self, index: usize, only_discard: bool) -> Checked {
-        // What waits for an event that a restore of the server lost waits for ever.
-        let states: &[OpState] = match only_discard {
-            false => &[OpState::Rejected],
-            true => &[OpState::Rejected, OpState::Waiting],
-        };
-        for op in self.pending_as(index, states)? {
-            let discard = only_discard || self.dice.permille(500);
-            match self.editors.edit(op).is_some() {
-                true => self.see_to_edit(index, op, discard, only_discard)?,
-                false if self.ledger.statement(op).is_some() => {
-                    self.take_back_statement(index, op)?;
-                }
-                false => self.mend_one(index, op, discard)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn is_quiet(&self) -> Checked<bool> {
-        Ok(self.network.is_empty() && self.unrest()?.is_empty())
-    }
-
-    /// What is not quiet yet.
-    fn unrest(&self) -> Checked<String> {
-        let head = self.server.tenant.log.head();
-        let mut unrest = String::new();
-        if self.server.tenant.records.is_behind() {
-            unrest += "rows wait to be absorbed\n";
-        }
-        for (index, phone) in self.phones.iter().enumerate() {
-            let device = phone.device.as_ref().ok_or(format!("{index} is off"))?;
-            let clock = phone.clock(self.now);
-            let status = device.status(clock).map_err(|error| error.to_string())?;
-            let pending = device.pending(clock).map_err(|error| error.to_string())?;
-            let refused = self.previews_of_others(index)?.len() as u64;
-            let pictures = status.pictures_unsent + status.pictures_refused - refused;
-            if !pending.is_empty() || status.seq != head || status.in_flight || pictures > 0 {
-                let states = pending.iter().map(|item| (item.op_id, item.state, &item.reason));
-                let states: Vec<_> = states.collect();
-                let why: String = pending.iter().map(|item| phone.explain(item.op_id)).collect();
-                unrest += &format!("phone {index}: head {head}, {status:?}, {states:?}{why}\n");
-            }
-        }
-        Ok(unrest)
     }
 
     /// Makes the mirror lose what this device did, by triggers in its file, and opens the device on
