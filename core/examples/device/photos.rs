@@ -11,7 +11,7 @@ use motomind_core::protocol::place::{CorrectionMethod, Place, PlaceFrom};
 use motomind_core::protocol::{EventId, Hash};
 use motomind_core::{
     Capture, CaptureError, Device, HostPreview, LocationSaid, PhotoEdit, PhotoMeta, PhotoShown,
-    PhotoTarget, Variant, Whereabouts,
+    PhotoTarget, Variant, When, Whereabouts,
 };
 use uuid::Uuid;
 
@@ -22,7 +22,18 @@ use super::{Failure, captured, day_at, find_vehicle, now, zone};
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// The photos on an event, and where their bytes are.
-    Photos { event: EventId },
+    Photos {
+        event: EventId,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Which pictures go over which network, until it is said again; what is set, without a word.
+    Transfers {
+        #[arg(long, value_parser = when)]
+        previews: Option<When>,
+        #[arg(long, value_parser = when)]
+        originals: Option<When>,
+    },
     /// Add, describe, take off or read one photo.
     #[command(subcommand)]
     Photo(One),
@@ -42,7 +53,15 @@ pub(crate) enum Command {
         withdraw: bool,
         #[arg(long)]
         reason: Option<String>,
+        #[arg(long)]
+        json: bool,
     },
+}
+
+/// always, unmetered, paused
+fn when(word: &str) -> Result<When, String> {
+    let said = serde_json::from_value(word.into());
+    said.map_err(|_| "always, unmetered or paused".to_string())
 }
 
 #[derive(Subcommand)]
@@ -74,6 +93,12 @@ pub(crate) enum One {
         photo: Hash,
         #[arg(long, default_value = "removed")]
         reason: String,
+    },
+    /// Ask for a photo that is on the server alone; the next sync brings it.
+    Fetch {
+        photo: Hash,
+        #[arg(long)]
+        preview: bool,
     },
     /// Write a photo that is on this device to a file.
     Read {
@@ -126,10 +151,26 @@ pub(crate) enum Flow {
 
 pub(crate) fn run(device: &mut Device, command: &Command) -> Result<(), Failure> {
     match command {
-        Command::Photos { event } => photos(&device.photos(*event)?),
+        Command::Photos { event, json: true } => {
+            say!("{}", serde_json::to_string(&device.photos(*event)?)?);
+            Ok(())
+        }
+        Command::Photos { event, .. } => photos(&device.photos(*event)?),
+        Command::Transfers { previews, originals } => {
+            let mut policy = device.transfer_policy();
+            policy.previews = previews.unwrap_or(policy.previews);
+            policy.originals = originals.unwrap_or(policy.originals);
+            device.set_transfer_policy(policy)?;
+            say!("{}", serde_json::to_string(&policy)?);
+            Ok(())
+        }
         Command::Photo(one) => photo(device, one),
         Command::Session(flow) => session(device, flow),
-        Command::Locate { event, at, address, withdraw, reason } => {
+        Command::Locate { event, json: true, .. } => {
+            say!("{}", serde_json::to_string(&device.place(*event)?)?);
+            Ok(())
+        }
+        Command::Locate { event, at, address, withdraw, reason, .. } => {
             let reason = reason.clone();
             if *withdraw {
                 let reason = reason.unwrap_or_else(|| "withdrawn".into());
@@ -164,11 +205,15 @@ fn photo(device: &mut Device, one: &One) -> Result<(), Failure> {
         One::Remove { event, photo, reason } => {
             captured(device.remove_photo(*event, *photo, reason, now()))
         }
-        One::Read { photo, file, preview } => {
-            let variant = if *preview { Variant::Preview } else { Variant::Original };
-            read(device, *photo, variant, file)
+        One::Fetch { photo, preview } => {
+            Ok(device.fetch_photo(*photo, variant(*preview), now())?)
         }
+        One::Read { photo, file, preview } => read(device, *photo, variant(*preview), file),
     }
+}
+
+fn variant(preview: bool) -> Variant {
+    if preview { Variant::Preview } else { Variant::Original }
 }
 
 fn add(
