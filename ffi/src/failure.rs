@@ -71,7 +71,7 @@ pub enum MotoMindError {
     #[error("{why:?}")]
     TooLate {
         /// What is in its way.
-        why: TooLate,
+        why: Obstacle,
     },
     /// It is too large for one operation, or one piece: shorten it, or hand it over in pieces.
     #[error("{what}")]
@@ -142,7 +142,7 @@ pub enum Thing {
 
 /// What stands in the way of something that could be done before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
-pub enum TooLate {
+pub enum Obstacle {
     /// The server has accepted it: change the record instead.
     Accepted,
     /// The creation has not been refused, or it is of another record.
@@ -188,9 +188,9 @@ impl From<CaptureError> for MotoMindError {
             CaptureError::UnknownPhoto => unknown(Thing::Photo),
             CaptureError::UnknownSession => unknown(Thing::Session),
             CaptureError::NotBeingWritten => unknown(Thing::HalfWrittenPhoto),
-            CaptureError::AlreadyAccepted => Self::TooLate { why: TooLate::Accepted },
-            CaptureError::NotRefused => Self::TooLate { why: TooLate::NotRefused },
-            CaptureError::AlreadySuperseded => Self::TooLate { why: TooLate::Superseded },
+            CaptureError::AlreadyAccepted => Self::TooLate { why: Obstacle::Accepted },
+            CaptureError::NotRefused => Self::TooLate { why: Obstacle::NotRefused },
+            CaptureError::AlreadySuperseded => Self::TooLate { why: Obstacle::Superseded },
             CaptureError::PieceTooLarge => Self::TooLarge { what: "a piece of a photo".into() },
             CaptureError::Seal(error) => Self::TooLarge { what: error.to_string() },
             CaptureError::Photo(error) => Self::Photo { what: error.to_string() },

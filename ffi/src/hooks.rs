@@ -95,6 +95,8 @@ impl From<CoreChanges> for Changes {
 
 /// Notes what a hook of the host did wrong, where the system keeps what programs complain of.
 pub(crate) fn note(hook: &str, error: &HostError) {
-    // Nobody may be listening; that is no reason to fail.
-    let _ = writeln!(std::io::stderr(), "motomind: {hook} failed: {error}");
+    let said = error.to_string();
+    // A host may add its whole stack. Nobody may be listening; that is no reason to fail.
+    let said = said.lines().next().unwrap_or_default();
+    let _ = writeln!(std::io::stderr(), "motomind: {hook} failed: {said}");
 }

@@ -15,7 +15,7 @@ mod types;
 pub use device::{
     Break, GivenPhoto, MotoMind, Options, Subscription, new_operation_id, record_of, salvage,
 };
-pub use failure::{MotoMindError, Thing, TooLate};
+pub use failure::{MotoMindError, Obstacle, Thing};
 pub use files::{Sink, Source};
 pub use hooks::*;
 pub use types::*;

@@ -13,7 +13,7 @@ mod transfers;
 mod values;
 
 pub use own::*;
-pub(crate) use values::{JsonObject, JsonValue};
+pub(crate) use values::{JsonFields, JsonText};
 
 use motomind_core::photo::{PhotoNote, PreviewAbsence};
 use motomind_core::protocol::effective::Act;

@@ -3,6 +3,7 @@ of the behaviour scenarios. tests/scenarios/README.md describes the commands."""
 
 import asyncio
 import datetime
+import enum
 import json
 import shutil
 import sys
@@ -24,8 +25,8 @@ UNKNOWN = {
     mm.Thing.PHOTO: "unknown_photo", mm.Thing.SESSION: "unknown_session",
 }
 TOO_LATE = {
-    mm.TooLate.ACCEPTED: "already_accepted", mm.TooLate.NOT_REFUSED: "not_refused",
-    mm.TooLate.SUPERSEDED: "already_superseded",
+    mm.Obstacle.ACCEPTED: "already_accepted", mm.Obstacle.NOT_REFUSED: "not_refused",
+    mm.Obstacle.SUPERSEDED: "already_superseded",
 }
 SOURCES = ("gps", "network", "fused", "exif", "manual", "vision", "cached")
 ABSENCES = ("permission_denied", "position_unavailable", "timeout", "not_supported")
@@ -93,7 +94,7 @@ def capture_of(given):
 
 def plain(value):
     """A record of the border as JSON, in the names of the wire."""
-    if isinstance(value, mm.OpState) or isinstance(value, mm.Blocked):
+    if isinstance(value, enum.Enum):
         return value.name.lower()
     if isinstance(value, (list, tuple)):
         return [plain(one) for one in value]

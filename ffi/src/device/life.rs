@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use motomind_core::protocol::Millis;
-use motomind_core::{Clock, Device, OpenOptions, TransferPolicy};
+use motomind_core::{Clock, Device, OpenOptions};
 use tokio::sync::watch;
 
 use super::news::News;
@@ -27,9 +27,7 @@ pub(crate) enum Stage {
 #[derive(Default)]
 pub(crate) struct Settings {
     pub(crate) token: Option<String>,
-    pub(crate) policy: Option<TransferPolicy>,
     pub(crate) metered: Option<bool>,
-    pub(crate) photo_room: Option<u64>,
     pub(crate) free_bytes: Option<u64>,
 }
 
@@ -187,14 +185,8 @@ impl Shared {
         if let Some(token) = &settings.token {
             device.set_token(Some(token), now);
         }
-        if let Some(policy) = settings.policy {
-            device.set_transfer_policy(policy);
-        }
         if let Some(metered) = settings.metered {
             device.set_network_metered(metered);
-        }
-        if let Some(bytes) = settings.photo_room {
-            device.set_photo_room(bytes);
         }
         let mut slot = self.device.write().unwrap_or_else(PoisonError::into_inner);
         *slot = Some(Arc::new(Mutex::new(device)));

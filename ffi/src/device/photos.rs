@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use motomind_core::protocol::{EventId, Hash, limits};
 use motomind_core::{
     Capture, Captured, HostPreview, NewPhoto, PhotoEdit, PhotoHandle, PhotoMeta, PhotoShown,
-    PhotoTarget, Room, Variant,
+    PhotoTarget as CoreTarget, Room, Variant,
 };
 
 use super::life::Shared;
@@ -13,7 +13,7 @@ use super::{MotoMind, ended};
 use crate::clock::threads;
 use crate::failure::{MotoMindError, Thing};
 use crate::files::{Opened, Sink, Source};
-use crate::types::{PhotoAdded, PhotoBytes, Preview, Target};
+use crate::types::{PhotoAdded, PhotoBytes, PhotoTarget, Preview};
 
 /// Read of a host's file at once, bytes.
 const PIECE_BYTES: usize = 512 * 1024;
@@ -60,7 +60,7 @@ impl MotoMind {
     /// nothing is left of the photo.
     pub async fn add_photo(
         &self,
-        target: Target,
+        target: PhotoTarget,
         photo: GivenPhoto,
     ) -> Result<PhotoAdded, MotoMindError> {
         let (shared, photo) = (self.shared.clone(), photo.open()?);
@@ -74,7 +74,7 @@ impl MotoMind {
     /// As `add_photo`.
     pub async fn begin_photo(
         &self,
-        target: Target,
+        target: PhotoTarget,
         mut meta: PhotoMeta,
     ) -> Result<u64, MotoMindError> {
         meta.room = meta.room.or(self.shared.room());
@@ -244,7 +244,7 @@ fn small(preview: Option<Vec<u8>>) -> HostPreview {
 /// Adds a photo piece by piece; others use the device between them.
 fn add(
     shared: &std::sync::Arc<Shared>,
-    target: PhotoTarget,
+    target: CoreTarget,
     photo: NewPhoto<Opened>,
 ) -> Result<PhotoAdded, MotoMindError> {
     let NewPhoto { mut bytes, mut meta, preview } = photo;

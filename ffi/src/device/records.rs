@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::MotoMind;
 use crate::failure::MotoMindError;
-use crate::types::{JsonObject, JsonValue, MovedRecord, RecordShown};
+use crate::types::{JsonFields, JsonText, MovedRecord, RecordShown};
 
 #[uniffi::export]
 impl MotoMind {
@@ -38,7 +38,7 @@ impl MotoMind {
     pub async fn create(
         &self,
         collection: String,
-        fields: JsonObject,
+        fields: JsonFields,
     ) -> Result<Edited, MotoMindError> {
         self.work(move |device, clock| Ok(device.create(&collection, fields, clock)?)).await
     }
@@ -50,7 +50,7 @@ impl MotoMind {
     pub async fn create_as(
         &self,
         record: RecordRef,
-        fields: JsonObject,
+        fields: JsonFields,
     ) -> Result<Edited, MotoMindError> {
         self.work(move |device, clock| Ok(device.create_as(&record, fields, clock)?)).await
     }
@@ -62,7 +62,7 @@ impl MotoMind {
     pub async fn edit(
         &self,
         record: RecordRef,
-        fields: JsonObject,
+        fields: JsonFields,
     ) -> Result<Edited, MotoMindError> {
         self.work(move |device, clock| Ok(device.edit(&record, fields, clock)?)).await
     }
@@ -74,7 +74,7 @@ impl MotoMind {
     pub async fn amend_edit(
         &self,
         op_id: OpId,
-        fields: JsonObject,
+        fields: JsonFields,
     ) -> Result<Edited, MotoMindError> {
         self.work(move |device, clock| Ok(device.amend_edit(op_id, fields, clock)?)).await
     }
@@ -115,7 +115,7 @@ impl MotoMind {
         &self,
         record: RecordRef,
         field: String,
-        value: JsonValue,
+        value: JsonText,
     ) -> Result<Edited, MotoMindError> {
         self.work(move |device, clock| Ok(device.resolve(&record, &field, value, clock)?)).await
     }

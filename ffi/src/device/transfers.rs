@@ -28,15 +28,13 @@ impl MotoMind {
             .await
     }
 
-    /// Says what may be transferred when.
+    /// Says what may be transferred when, until it is said again.
     ///
     /// # Errors
-    /// `Closed`, `Suspended`.
+    /// The storage's.
     pub async fn set_transfer_policy(&self, policy: TransferPolicy) -> Result<(), MotoMindError> {
-        let shared = self.shared.clone();
         let set = self.work(move |device, clock| {
-            device.set_transfer_policy(policy);
-            shared.settings().policy = Some(policy);
+            device.set_transfer_policy(policy)?;
             device.on_poke(clock.wall_ms);
             Ok(())
         });
@@ -129,18 +127,12 @@ impl MotoMind {
         self.work(|device, _| Ok(device.space()?)).await
     }
 
-    /// Says how much room there is for pictures that the server has, bytes.
+    /// Says how much room there is for pictures that the server has, bytes, until it is said again.
     ///
     /// # Errors
-    /// `Closed`, `Suspended`.
+    /// The storage's.
     pub async fn set_photo_room(&self, bytes: u64) -> Result<(), MotoMindError> {
-        let shared = self.shared.clone();
-        self.work(move |device, _| {
-            device.set_photo_room(bytes);
-            shared.settings().photo_room = Some(bytes);
-            Ok(())
-        })
-        .await
+        self.work(move |device, _| Ok(device.set_photo_room(bytes)?)).await
     }
 
     /// Frees so many bytes, as far as there is something that may be freed.

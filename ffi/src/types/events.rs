@@ -35,7 +35,7 @@ pub struct Capture {
     pub notes: Option<String>,
     /// Keys of the type.
     #[uniffi(default)]
-    pub payload: JsonObject,
+    pub payload: JsonFields,
     /// Where it was captured.
     #[uniffi(default)]
     pub fix: Option<Fix>,
@@ -59,7 +59,7 @@ pub struct Capture {
     pub reason: Option<String>,
     /// Keys of a newer peer.
     #[uniffi(default)]
-    pub extra: JsonObject,
+    pub extra: JsonFields,
 }
 
 /// A capture that is durable on this device.
@@ -130,7 +130,7 @@ pub struct Fix {
     pub age_ms: Option<i64>,
     /// Keys of a newer peer, kept.
     #[uniffi(default)]
-    pub extra: JsonObject,
+    pub extra: JsonFields,
 }
 
 /// Where a `Fix` comes from.
@@ -261,7 +261,7 @@ pub struct Event {
     /// The person's own words.
     pub notes: Option<String>,
     /// Keys of the type; unknown ones are kept.
-    pub payload: JsonObject,
+    pub payload: JsonFields,
     /// Where it was captured.
     pub fix: Option<Fix>,
     /// Why there is no fix.
@@ -277,7 +277,7 @@ pub struct Event {
     /// Why it corrects, retracts or restores.
     pub reason: Option<String>,
     /// Keys of a newer peer, kept.
-    pub extra: JsonObject,
+    pub extra: JsonFields,
 }
 
 /// An event as the server accepted it: the fact, and how it came to be known.
@@ -299,7 +299,7 @@ pub struct EventRecord {
     /// What the server remarked.
     pub flags: Vec<Flag>,
     /// Keys of a newer peer, kept.
-    pub extra: JsonObject,
+    pub extra: JsonFields,
 }
 
 /// A remark of the server on an accepted event. Informs, never refuses.

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use motomind_core::http::SyncEnd;
 use motomind_core::photo::PhotoNote;
 use motomind_core::protocol::wire::Rejection;
-use motomind_core::{AddedPhoto, Moved, PhotoTarget, RecordView, Salvaged, TimelineQuery};
+use motomind_core::{
+    AddedPhoto, Moved, PhotoTarget as CoreTarget, RecordView, Salvaged, TimelineQuery,
+};
 
 use super::*;
 
@@ -76,9 +78,9 @@ pub struct RecordShown {
     /// The record.
     pub record: RecordRef,
     /// Its fields that have a value, own edits included.
-    pub fields: JsonObject,
+    pub fields: JsonFields,
     /// Its fields as agreed with the server; absent where it has none of it yet.
-    pub agreed: Option<JsonObject>,
+    pub agreed: Option<JsonFields>,
     /// When it was deleted, UTC ms.
     pub deleted_at: Option<Millis>,
     /// Where it stands.
@@ -138,7 +140,7 @@ impl From<Moved> for MovedRecord {
 
 /// Where a photo belongs.
 #[derive(Clone, Debug, uniffi::Enum)]
-pub enum Target {
+pub enum PhotoTarget {
     /// A session that goes on.
     Session {
         /// The session.
@@ -153,11 +155,11 @@ pub enum Target {
     },
 }
 
-impl From<Target> for PhotoTarget {
-    fn from(target: Target) -> Self {
+impl From<PhotoTarget> for CoreTarget {
+    fn from(target: PhotoTarget) -> Self {
         match target {
-            Target::Session { id, step } => Self::Session { id, step },
-            Target::Event { event } => Self::Event(event),
+            PhotoTarget::Session { id, step } => Self::Session { id, step },
+            PhotoTarget::Event { event } => Self::Event(event),
         }
     }
 }

@@ -65,7 +65,7 @@ pub struct CaptureFacts {
     pub capture_duration_ms: Option<i64>,
     /// Keys of a newer peer, kept.
     #[uniffi(default)]
-    pub extra: JsonObject,
+    pub extra: JsonFields,
 }
 
 /// Where a photo came from.
@@ -147,7 +147,7 @@ pub struct PhotoFacts {
     /// What the device knew at the shutter.
     pub capture: CaptureFacts,
     /// Keys of a newer peer, kept.
-    pub extra: JsonObject,
+    pub extra: JsonFields,
 }
 
 /// A kind of picture that is accepted as a photo.
@@ -288,5 +288,5 @@ pub struct Attachment {
     /// Why, in the person's words.
     pub reason: Option<String>,
     /// Keys of a newer peer, kept.
-    pub extra: JsonObject,
+    pub extra: JsonFields,
 }

@@ -74,7 +74,7 @@ pub struct Extraction {
     pub address: Option<String>,
     /// Keys of a newer peer, kept.
     #[uniffi(default)]
-    pub extra: JsonObject,
+    pub extra: JsonFields,
 }
 
 /// What is known of where an event happened.
@@ -136,5 +136,5 @@ pub struct LocationCorrection {
     /// The person takes back what was said of the place; the measured one counts again.
     pub withdrawn: bool,
     /// Keys of a newer peer, kept.
-    pub extra: JsonObject,
+    pub extra: JsonFields,
 }

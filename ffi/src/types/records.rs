@@ -36,7 +36,7 @@ pub struct Vehicle {
     /// When it was deleted, UTC ms; absent while it is live.
     pub deleted_at: Option<Millis>,
     /// Columns of a newer peer, kept.
-    pub extra: JsonObject,
+    pub extra: JsonFields,
 }
 
 /// A vehicle with what its timeline says of it.
@@ -76,7 +76,7 @@ pub struct Garage {
     /// When it was deleted, UTC ms; absent while it is live.
     pub deleted_at: Option<Millis>,
     /// Columns of a newer peer, kept.
-    pub extra: JsonObject,
+    pub extra: JsonFields,
 }
 
 /// Where a record stands on this device.
@@ -118,7 +118,7 @@ pub struct RecordEntry {
     /// What lists call it.
     pub label: String,
     /// Its fields that have a value.
-    pub fields: JsonObject,
+    pub fields: JsonFields,
     /// When it was deleted, UTC ms.
     pub deleted_at: Option<i64>,
     /// Where it stands.
@@ -149,7 +149,7 @@ pub struct Conflict {
 #[uniffi::remote(Record)]
 pub struct Competing {
     /// The value; null where the field was cleared.
-    pub value: JsonValue,
+    pub value: JsonText,
     /// Who, when and where.
     pub by: By,
 }
@@ -173,7 +173,7 @@ pub struct Revision {
     /// Who, when and where.
     pub by: By,
     /// Fields that it changed and their values after it; null where it cleared one.
-    pub fields: JsonObject,
+    pub fields: JsonFields,
 }
 
 /// An edit that is durable on this device and shown.
@@ -194,9 +194,9 @@ pub struct Typed {
     /// The field; `preferences.units` for a key of an object.
     pub field: String,
     /// What was typed.
-    pub value: JsonValue,
+    pub value: JsonText,
     /// What the existing record says; null where it says nothing.
-    pub existing: JsonValue,
+    pub existing: JsonText,
     /// Whether the existing record has it too: as a competing value, to choose from in
     /// `conflicts`; a text behind its own. Where not, this and the journal are the only
     /// places that have it: the record cannot take it, or this device had changed the record after

@@ -26,7 +26,7 @@ pub struct Session {
     /// Where it stands.
     pub standing: Standing,
     /// Keys of a newer peer, kept.
-    pub extra: JsonObject,
+    pub extra: JsonFields,
 }
 
 /// A photo of a session.
@@ -39,7 +39,7 @@ pub struct SessionPhoto {
     /// When it joined the session, UTC ms.
     pub added_at: Millis,
     /// Keys of a newer peer, kept.
-    pub extra: JsonObject,
+    pub extra: JsonFields,
 }
 
 /// How a person goes through a flow.

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use super::*;
 use crate::failure::MotoMindError;
 
-pub(crate) type JsonObject = Map<String, Value>;
-pub(crate) type JsonValue = Value;
+pub(crate) type JsonFields = Map<String, Value>;
+pub(crate) type JsonText = Value;
 
 /// Reads a text from the host.
 pub(crate) fn parsed<T: FromStr<Err: Display>>(what: &str, text: &str) -> uniffi::Result<T> {
@@ -68,7 +68,7 @@ as_text! {
 
 uniffi::custom_type!(
     /// A JSON object as a text; an empty text is an empty object.
-    JsonObject,
+    JsonFields,
     String,
     {
         remote,
@@ -79,7 +79,7 @@ uniffi::custom_type!(
 
 uniffi::custom_type!(
     /// A JSON value as a text, such as `"red"` (with the quotes), `12` or `null`.
-    JsonValue,
+    JsonText,
     String,
     {
         remote,

@@ -121,9 +121,9 @@ private fun codeOf(error: MotoMindException) = when (error) {
     is MotoMindException.TooLarge -> "too_large"
     is MotoMindException.Unknown -> "unknown_" + error.thing.name.lowercase()
     is MotoMindException.TooLate -> when (error.why) {
-        TooLate.ACCEPTED -> "already_accepted"
-        TooLate.NOT_REFUSED -> "not_refused"
-        TooLate.SUPERSEDED -> "already_superseded"
+        Obstacle.ACCEPTED -> "already_accepted"
+        Obstacle.NOT_REFUSED -> "not_refused"
+        Obstacle.SUPERSEDED -> "already_superseded"
     }
     else -> "storage"
 }

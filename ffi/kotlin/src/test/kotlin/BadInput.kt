@@ -1,9 +1,8 @@
 package checks
 
 import dev.motomind.sync.*
+import dev.motomind.sync.MotoMindException as Refused
 import java.io.File
-
-private typealias Refused = MotoMindException
 
 private const val NOWHERE = "00000000-0000-7000-8000-000000000000"
 
@@ -24,8 +23,10 @@ private suspend fun wrongTexts(device: MotoMind) {
     refused<Refused.Invalid> { device.capture(damage(vehicle, "x").copy(timezone = "Nowhere/Nowhere?")) }
     refused<Refused.Invalid> { device.capture(damage(vehicle, "x").copy(miles = Long.MIN_VALUE)) }
     refused<Refused.Invalid> { device.capture(damage(vehicle, "x").copy(occurredAt = Long.MAX_VALUE)) }
-    val fix = Fix(latitude = Double.NaN, longitude = Double.POSITIVE_INFINITY, source = FixSource.Other("\uD800"))
+    val fix = Fix(latitude = Double.NaN, longitude = Double.POSITIVE_INFINITY, source = FixSource.Gps)
     refused<Refused.Invalid> { device.capture(damage(vehicle, "x").copy(fix = fix)) }
+    // Half a character is no text for anyone; the JVM itself says so.
+    refused<java.nio.charset.CharacterCodingException> { device.capture(damage(vehicle, "\uD800")) }
     refused<Refused.Invalid> { device.records("no_such_collection", false) }
     val long = damage(vehicle, "x".repeat(3_000_000))
     val error = refused<Refused> { device.capture(long) }
@@ -48,7 +49,7 @@ private suspend fun unknownThings(device: MotoMind) {
 
 private suspend fun wrongFiles(device: MotoMind, directory: File) {
     val event = device.capture(damage(device.vehicleOf("Truck"), "x")).opId
-    suspend fun add(source: Source) { device.addPhoto(Target.Event(event), GivenPhoto(source, PhotoMeta())) }
+    suspend fun add(source: Source) { device.addPhoto(PhotoTarget.Event(event), GivenPhoto(source, PhotoMeta())) }
     refused<Refused.Host> { add(Source.Path("/no/such/file.jpg")) }
     refused<Refused.Host> { add(Source.Path(directory.path)) }
     refused<Refused.Host> { add(Source.Path("a\u0000b")) }
@@ -58,7 +59,7 @@ private suspend fun wrongFiles(device: MotoMind, directory: File) {
     refused<Refused.Host> { device.export(Sink.Path("/no/such/directory/x"), true) }
     refused<Refused.Host> { device.export(Sink.Descriptor(99_999), true) }
     refused<Refused> { device.importFuelio(Source.Bytes(ByteArray(10)), NOWHERE, "UTC", PlatformZone("UTC"), null) }
-    val piece = device.beginPhoto(Target.Event(event), PhotoMeta())
+    val piece = device.beginPhoto(PhotoTarget.Event(event), PhotoMeta())
     refused<Refused.TooLarge> { device.writePhoto(piece, ByteArray(2 * 1024 * 1024)) }
     device.abandonPhoto(piece)
     refused<Refused.Unknown> { device.finishPhoto(piece, null) }
