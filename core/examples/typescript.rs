@@ -10,14 +10,14 @@ use std::any::TypeId;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
-use motomind_core::protocol::records::{Revision, schema};
 use motomind_core::photo::PhotoNote;
+use motomind_core::protocol::records::{Revision, schema};
 use motomind_core::protocol::{EventRecord, Garage, Violation, flow, registry};
 use motomind_core::{
-    Aside, Capture, Captured, CustodyReport, Edited, Family, FlagsShown, LocationSaid, Moved, PendingItem,
-    PhotoEdit, PhotoMeta, PhotoShown, PlaceShown, RecordConflict, RecordEntry, RecordView,
-    SpaceReport, Status, TimelinePage, TimelineQuery, TransferPolicy, UploadItem, UploadPlan,
-    VehicleEntry,
+    Aside, Capture, Captured, CustodyReport, Edited, Family, FlagsShown, LocationSaid, Moved,
+    PendingItem, PhotoEdit, PhotoMeta, PhotoShown, PlaceShown, RecordConflict, RecordEntry,
+    RecordView, SpaceReport, Status, TimelinePage, TimelineQuery, TransferPolicy, UploadItem,
+    UploadPlan, VehicleEntry,
 };
 use ts_rs::{Config, TS, TypeVisitor};
 
@@ -53,8 +53,11 @@ fn main() {
         UploadPlan,
         VehicleEntry,
         Violation,
-        flow::Session, PhotoNote,
-        FlagsShown, Garage, EventRecord,
+        flow::Session,
+        PhotoNote,
+        FlagsShown,
+        Garage,
+        EventRecord,
     );
     println!(
         "// Made by core/examples/typescript.rs from the Rust types; changed there, not here."
