@@ -63,9 +63,13 @@ try {
     await Promise.all([tab.photograph(pictures.slice(0, 2)), other.photograph(pictures.slice(2, 3))])
     await tab.field('What happened').fill('hail dents on the roof')
     await tab.page.getByRole('button', { name: 'Moderate' }).click()
+    // A browser draws the tab that is in front.
+    await tab.page.bringToFront()
     await tab.dragPin(60, 40)
+    await tab.save()
+    await other.page.bringToFront()
     await other.field('Odometer').fill('69240')
-    await Promise.all([tab.save(), other.save()])
+    await other.save()
     await other.begin('Snowball', 'Odometer')
     await other.field('Odometer').fill('5641')
     await other.save()
@@ -109,18 +113,17 @@ try {
     await tab.page.getByRole('button', { name: 'Use it' }).click()
     await tab.page.waitForFunction(() => navigator.serviceWorker.getRegistration().then((it) => !it.waiting && !it.installing))
     await tab.page.getByRole('navigation', { name: 'Main' }).waitFor()
-    await app.offline()
-    await tab.airplane(true)
     assert.deepEqual((await tab.pending()).map(({ op }) => op), before.map(({ op }) => op))
   })
 
   await check('the browser is killed: the same captures are there, in the same order', async () => {
+    await app.offline()
+    await tab.airplane(false)
     await ana.kill()
     ana = await phone('ana')
     tab = await ana.tab('#/sync')
     assert.deepEqual((await tab.pending()).map(({ op }) => op), before.map(({ op }) => op))
     assert.equal(events(ofPhone()), 0)
-    await tab.airplane(false)
   })
 
   await check('back in town everything goes, once, and the one mistake stays with its reason', async () => {
@@ -267,21 +270,30 @@ try {
     await ben.tab1.field('Gallons').fill('12')
     await ben.tab1.save()
     const wrong = []
-    for (const theme of ['light', 'dark']) {
-      await page.evaluate((theme) => localStorage.setItem('motomind.theme', theme), theme)
-      for (const address of ['#/', '#/reminders', '#/sync', '#/more', '#/garages', '#/conflicts', '#/capture', '#/v/new', `#/v/${vehicle}`,
-        `#/v/${vehicle}/charts`, `#/v/${vehicle}/edit`, `#/v/${vehicle}/new`, `#/v/${vehicle}/new/damage`, `#/v/${vehicle}/new/fuel?guided`,
-        `#/v/${vehicle}/new/tire`, `#/v/${vehicle}/e/${event}`, `#/v/${vehicle}/amend/${event}`]) {
-        await ben.tab1.at(address)
-        await page.reload()
-        await page.locator('main:not([aria-busy])').waitFor()
-        await page.waitForFunction(() => !document.querySelector('[aria-busy]'))
-        await page.evaluate(axeSource)
+    const look = async (where) => {
+      await page.waitForFunction(() => document.querySelector('main') && !document.querySelector('[aria-busy=true]'))
+      for (const theme of ['light', 'dark']) {
+        await page.evaluate((theme) => { document.documentElement.dataset.theme = theme }, theme)
         const { violations } = await page.evaluate(() => axe.run())
-        for (const { id, nodes } of violations) wrong.push(`${theme} ${address} ${id}: ${nodes.slice(0, 3).map(({ html }) => html.slice(0, 120)).join(' | ')}`)
+        for (const { id, nodes } of violations) wrong.push(`${theme} ${where} ${id}: ${nodes.slice(0, 3).map(({ html }) => html.slice(0, 120)).join(' | ')}`)
       }
     }
-    await ben.tab1.airplane(false)
+    await page.evaluate(axeSource)
+    for (const address of ['#/', '#/reminders', '#/sync', '#/more', '#/garages', '#/conflicts', '#/capture', '#/v/new', `#/v/${vehicle}`,
+      `#/v/${vehicle}/charts`, `#/v/${vehicle}/edit`, `#/v/${vehicle}/new`, `#/v/${vehicle}/new/damage`, `#/v/${vehicle}/new/fuel?guided`,
+      `#/v/${vehicle}/new/tire`, `#/v/${vehicle}/e/${event}`, `#/v/${vehicle}/amend/${event}`]) {
+      await ben.tab1.at(address)
+      await look(address)
+    }
+    // A question in front of a screen, and the first screen of all.
+    await ben.tab1.at('#/sync')
+    await page.getByRole('button', { name: 'Discard' }).first().click()
+    await look('a dialog')
+    await page.getByRole('button', { name: 'Keep it', exact: true }).click()
+    await ben.tab1.at('#/more')
+    await page.getByRole('button', { name: 'Someone else' }).click()
+    await page.getByRole('button', { name: 'Mia Chen' }).waitFor()
+    await look('who is it')
     assert.deepEqual(wrong, [])
   })
 } finally {

@@ -1,6 +1,7 @@
 // The frame around every screen: who is signed in, where the person is, and whether all is sent.
 import { type Client, MotoMind, type MotoMindError } from '@motomind/client'
 import { useEffect, useState } from 'react'
+import { airplaneAtStart } from './airplane'
 import { OpenedProvider } from './live'
 import { Badge } from './parts/badge'
 import { Nav } from './parts/nav'
@@ -37,6 +38,7 @@ export function App() {
       name: filesOf(person),
       identity: { tenant_id, user_id },
       getToken: () => tokenOf(person),
+      sync: !airplaneAtStart(),
     }).then(
       (client) => { if (!ended) setStanding({ client, person }) },
       (error) => { if (!ended) setStanding({ error }) },

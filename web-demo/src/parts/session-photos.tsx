@@ -141,7 +141,7 @@ export function Stepper({ kind, session, done }: { kind: Kind; session: SessionS
         {kind.steps.map(({ id, label, need }, n) => (
           <li key={id}>
             <button type="button" aria-current={n === at ? 'step' : undefined} className={taken(id).length > 0 ? 'taken' : need} onClick={() => session.goTo(id)}
-              aria-label={`${label}, ${taken(id).length > 0 ? 'taken' : need}`}>{taken(id).length > 0 ? <Icon name="check" /> : n + 1}</button>
+              aria-label={`${n + 1}: ${label}, ${taken(id).length > 0 ? 'taken' : need}`}>{taken(id).length > 0 ? <Icon name="check" /> : n + 1}</button>
           </li>
         ))}
       </ol>

@@ -1,7 +1,8 @@
 import { useRef, useState } from 'react'
+import { setAirplane, useAirplane } from '../airplane'
 import { areaTitle } from '../area-title'
 import { bytes, count } from '../format'
-import { useFresh, useLive, useOpened, useStatus } from '../live'
+import { useFresh, useLive, useOpened } from '../live'
 import { Icon } from '../parts/icon'
 import { complain, notify } from '../parts/notices'
 import { Page } from '../parts/page'
@@ -46,11 +47,10 @@ export function MoreScreen({ leave }: { leave: () => void }) {
 
 function Airplane() {
   const { client } = useOpened()
-  const status = useStatus()
-  const off = status?.sync === 'off'
+  const off = useAirplane()
   return (
     <section className="card" aria-label="Airplane mode">
-      <label className="switch"><input type="checkbox" role="switch" checked={off} onChange={() => void (off ? client.sync.start() : client.sync.stop()).catch(complain)} />
+      <label className="switch"><input type="checkbox" role="switch" checked={off} onChange={() => void setAirplane(client, !off).catch(complain)} />
         <span><strong>Airplane mode</strong><br /><small>Nothing is sent or fetched, in any tab. Everything else works.</small></span></label>
     </section>
   )

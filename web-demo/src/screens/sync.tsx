@@ -1,6 +1,7 @@
 // Everything that is on this device alone, and what can be done about it.
 import type { PendingItem, UploadItem } from '@motomind/client'
 import { useState } from 'react'
+import { setAirplane } from '../airplane'
 import { age, ago, bytes, clock, count, miles, words } from '../format'
 import { kindOf } from '../kinds'
 import { useFresh, useLive, useOpened, usePending, useStatus, useVehicles } from '../live'
@@ -56,7 +57,6 @@ function Standing() {
   const { tone, word, icon } = standing(status)
   const waiting = status.unsent + status.pictures_unsent
   const off = status.sync === 'off'
-  const airplane = () => (off ? client.sync.start() : client.sync.stop())
   const behind = Math.max(0, status.head - status.seq)
   return (
     <section className={`card standing ${tone}`} aria-label="Standing">
@@ -74,7 +74,7 @@ function Standing() {
         {status.clock_offset_ms !== null && Math.abs(status.clock_offset_ms) > 60_000 && ` This device’s clock is ${age(Math.abs(status.clock_offset_ms))} off.`}
       </p>
       <div className="buttons">
-        <label className="switch"><input type="checkbox" role="switch" checked={off} onChange={() => void airplane().catch(complain)} />Airplane mode</label>
+        <label className="switch"><input type="checkbox" role="switch" checked={off} onChange={() => void setAirplane(client, !off).catch(complain)} />Airplane mode</label>
         <button className="plain" onClick={() => void client.sync.once().catch(complain)}><Icon name="sync" />Sync now</button>
       </div>
     </section>

@@ -44,7 +44,7 @@ export function VehicleScreen({ id, show }: { id: string; show: 'timeline' | 'ch
 }
 
 function Timeline({ entries }: { entries: TimelineEntry[] }) {
-  const days = Map.groupBy ? Map.groupBy(entries, ({ date }) => date) : group(entries)
+  const days = byDay(entries)
   return (
     <ol className="timeline">
       {[...days].map(([date, these]) => (
@@ -57,7 +57,7 @@ function Timeline({ entries }: { entries: TimelineEntry[] }) {
   )
 }
 
-function group(entries: TimelineEntry[]) {
+function byDay(entries: TimelineEntry[]) {
   const days = new Map<string, TimelineEntry[]>()
   for (const entry of entries) days.set(entry.date, [...days.get(entry.date) ?? [], entry])
   return days
