@@ -1,7 +1,7 @@
 //! Receiving the bytes of one `PATCH`: each piece is stored, then told to Postgres, while the next
 //! one fills. What arrived before a connection broke is kept.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, BodyDataStream};
 use bytes::Bytes;
@@ -30,8 +30,15 @@ const PAUSES_MAX: u32 = 30;
 /// says so before.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// Bytes of a piece that waits while the one before it is stored.
-const OPEN_BYTES_MAX: usize = 4 * PIECE_BYTES_MAX;
+/// Bytes with which an upload moves where they come quickly: a step costs the disk and Postgres
+/// about the same, whatever its size.
+const STEP_BYTES: u64 = 4 * PIECE_BYTES_MAX as u64;
+
+/// Time after which it moves by less, one piece at least.
+const STEP_WAIT: Duration = Duration::from_millis(50);
+
+/// Bytes that wait to be written, and that were written and wait for the step before them.
+const WAITING_BYTES_MAX: usize = 8 * PIECE_BYTES_MAX;
 
 /// Bytes that may still come until somebody who asks is answered.
 const QUIET_BYTES_MAX: usize = 8 * PIECE_BYTES_MAX;
@@ -81,27 +88,31 @@ enum Next {
     Settle(Settle),
 }
 
-/// What became of bytes that were stored: the file they are in, and what Postgres was not told.
-type Stored = (Option<Staged>, Option<Piece>);
+/// What became of bytes that were written: the file they are in, and what Postgres is to know.
+type Written = (Option<Staged>, Piece);
 
-/// One `PATCH` on its way in.
+/// One `PATCH` on its way in. Three things go on at once: bytes come, those before them are
+/// written, and those before these are made durable and told to Postgres.
 struct Intake {
     app: App,
     upload: Upload,
     hand: Hand,
-    /// Where the body began.
-    begun: u64,
-    /// Where the open piece begins.
-    first: u64,
+    /// What came and is not being written yet.
     open: Vec<Bytes>,
     open_bytes: usize,
     /// On a disk, the file, unless it is being written to.
     staged: Option<Staged>,
-    /// The piece before the open one, while it is being stored.
-    storing: Option<JoinHandle<Result<Stored, Error>>>,
+    writing: Option<JoinHandle<Result<Written, Error>>>,
+    /// Up to where the upload is written, or being written.
+    written: u64,
+    /// Pieces that Postgres was not told of.
+    untold: Vec<Piece>,
+    telling: Option<JoinHandle<Result<(), Error>>>,
+    /// Up to where Postgres was told, or is being told, and since when.
+    told: u64,
+    told_at: Instant,
+    /// Until it fits, Postgres is told of nothing.
     checksum: Option<Checksum>,
-    /// With a checksum: pieces that Postgres is told of once it fits.
-    withheld: Vec<Piece>,
 }
 
 impl Intake {
@@ -110,22 +121,23 @@ impl Intake {
         upload: Upload,
         hand: Hand,
         staged: Option<Staged>,
-        begun: u64,
+        first: u64,
         checksum: Option<Checksum>,
     ) -> Self {
-        let (first, open, open_bytes, storing, withheld) = (begun, Vec::new(), 0, None, Vec::new());
         Self {
             app,
             upload,
             hand,
-            begun,
-            first,
-            open,
-            open_bytes,
+            open: Vec::new(),
+            open_bytes: 0,
             staged,
-            storing,
+            writing: None,
+            written: first,
+            untold: Vec::new(),
+            telling: None,
+            told: first,
+            told_at: Instant::now(),
             checksum,
-            withheld,
         }
     }
 
@@ -157,7 +169,7 @@ impl Intake {
                 Next::Pause if pauses == PAUSES_MAX => break Some("silence".into()),
                 Next::Pause => {
                     pauses += 1;
-                    self.store().await?;
+                    self.settle().await?;
                 }
                 Next::Settle(settle) => {
                     asked.push(settle);
@@ -178,9 +190,9 @@ impl Intake {
         }
     }
 
-    /// Adds bytes to the open piece and stores it when it is full.
+    /// Adds bytes and sees to it that what waits is written and told.
     async fn take(&mut self, mut bytes: Bytes) -> Result<(), Error> {
-        let room = self.upload.bytes - self.first - self.open_bytes as u64;
+        let room = self.upload.bytes - self.written - self.open_bytes as u64;
         if bytes.len() as u64 > room {
             let length = self.upload.bytes;
             return Err(Error::TooLarge(format!("the upload is of {length} bytes, more came")));
@@ -188,83 +200,108 @@ impl Intake {
         if let Some(checksum) = &mut self.checksum {
             checksum.update(&bytes);
         }
+        let unit = super::of(&self.app)?.store.unit_bytes();
         while !bytes.is_empty() {
-            let now = bytes.split_to(bytes.len().min(OPEN_BYTES_MAX - self.open_bytes));
+            let now = bytes.split_to(bytes.len().min(WAITING_BYTES_MAX - self.open_bytes));
             self.open_bytes += now.len();
             self.open.push(now);
-            let is_idle = self.storing.as_ref().is_none_or(JoinHandle::is_finished);
-            if self.open_bytes == OPEN_BYTES_MAX || (is_idle && self.open_bytes >= PIECE_BYTES_MAX)
-            {
-                self.store().await?;
+            let is_idle = self.writing.as_ref().is_none_or(JoinHandle::is_finished);
+            if self.open_bytes == WAITING_BYTES_MAX || (is_idle && self.open_bytes >= unit) {
+                self.wait_for_writing().await?;
+                if self.is_step_due() {
+                    self.wait_for_telling().await?;
+                    self.telling = Some(tokio::spawn(self.tell(false)));
+                }
+                self.writing = Some(tokio::spawn(self.write(false)));
             }
         }
         Ok(())
     }
 
-    /// Begins to store the open piece, once the one before it is stored.
-    async fn store(&mut self) -> Result<(), Error> {
-        if self.open_bytes > 0 {
-            self.wait().await?;
-            self.storing = Some(tokio::spawn(self.close()));
-        }
-        Ok(())
+    fn is_step_due(&self) -> bool {
+        let is_idle = self.telling.as_ref().is_none_or(JoinHandle::is_finished);
+        let bytes = self.written - self.told;
+        let is_late = || self.told_at.elapsed() >= STEP_WAIT;
+        self.checksum.is_none()
+            && (bytes >= WAITING_BYTES_MAX as u64
+                || (is_idle && bytes >= STEP_BYTES)
+                || (is_idle && bytes >= PIECE_BYTES_MAX as u64 && is_late()))
     }
 
-    /// What it takes to store the open piece.
-    fn close(&mut self) -> impl Future<Output = Result<Stored, Error>> + Send + 'static {
-        let (bytes, length) = (std::mem::take(&mut self.open), self.open_bytes as u64);
-        let (from, to) = (self.first, self.first + length);
-        (self.first, self.open_bytes) = (to, 0);
-        let (app, upload, hand) = (self.app.clone(), self.upload.clone(), self.hand);
-        let (staged, withhold) = (self.staged.take(), self.checksum.is_some());
-        async move {
-            let store = &super::of(&app)?.store;
-            let (staged, piece) = store.keep(staged, &upload, from, bytes).await?;
-            if withhold {
-                return Ok((staged, Some(piece)));
-            }
-            advance(&app, &upload, hand, (from, to), &[piece]).await?;
-            Ok((staged, None))
-        }
+    /// What it takes to write what came.
+    fn write(
+        &mut self,
+        durably: bool,
+    ) -> impl Future<Output = Result<Written, Error>> + Send + 'static {
+        let (bytes, first) = (std::mem::take(&mut self.open), self.written);
+        self.written += std::mem::take(&mut self.open_bytes) as u64;
+        let (app, upload, staged) = (self.app.clone(), self.upload.clone(), self.staged.take());
+        async move { super::of(&app)?.store.keep(staged, &upload, first, bytes, durably).await }
     }
 
-    async fn wait(&mut self) -> Result<(), Error> {
-        if let Some(storing) = self.storing.take() {
-            let joined = storing.await;
-            self.stored(joined.map_err(|error| Error::Internal(error.to_string()))??);
-        }
-        Ok(())
-    }
-
-    fn stored(&mut self, (staged, piece): Stored) {
+    fn wrote(&mut self, (staged, piece): Written) {
         self.staged = staged;
-        if let Some(piece) = piece {
-            // A file has grown; an object is another one.
-            self.withheld.retain(|known| known.first != piece.first);
-            self.withheld.push(piece);
-        }
+        // A file has grown; an object is another one.
+        self.untold.retain(|known| known.first != piece.first);
+        self.untold.push(piece);
     }
 
-    /// Stores all there is.
-    async fn settle(&mut self) -> Result<(), Error> {
-        self.wait().await?;
-        if self.open_bytes > 0 {
-            let stored = self.close().await?;
-            self.stored(stored);
+    async fn wait_for_writing(&mut self) -> Result<(), Error> {
+        if let Some(writing) = self.writing.take() {
+            let written = writing.await.map_err(|error| Error::Internal(error.to_string()))??;
+            self.wrote(written);
         }
         Ok(())
     }
 
-    /// Tells Postgres of the withheld pieces when they are what was said. If not, they are never
-    /// known and go with the upload.
+    /// What it takes to make durable, unless it is, and to tell what is written. No writing is
+    /// under way.
+    fn tell(
+        &mut self,
+        is_durable: bool,
+    ) -> impl Future<Output = Result<(), Error>> + Send + 'static {
+        let (span, pieces) = ((self.told, self.written), std::mem::take(&mut self.untold));
+        (self.told, self.told_at) = (self.written, Instant::now());
+        let (app, upload, hand) = (self.app.clone(), self.upload.clone(), self.hand);
+        let sync = self.staged.as_mut().filter(|_| !is_durable).map(Staged::sync);
+        async move {
+            if let Some(sync) = sync {
+                sync.apart().await?;
+            }
+            advance(&app, &upload, hand, span, &pieces).await
+        }
+    }
+
+    async fn wait_for_telling(&mut self) -> Result<(), Error> {
+        match self.telling.take() {
+            Some(telling) => telling.await.map_err(|error| Error::Internal(error.to_string()))?,
+            None => Ok(()),
+        }
+    }
+
+    /// Stores all there is; with a checksum, Postgres is not told.
+    async fn settle(&mut self) -> Result<(), Error> {
+        self.wait_for_writing().await?;
+        let is_last = self.open_bytes > 0;
+        if is_last {
+            let written = self.write(self.checksum.is_none()).await?;
+            self.wrote(written);
+        }
+        if self.checksum.is_none() { self.tell_all(is_last).await } else { Ok(()) }
+    }
+
+    async fn tell_all(&mut self, is_durable: bool) -> Result<(), Error> {
+        self.wait_for_telling().await?;
+        if self.untold.is_empty() { Ok(()) } else { self.tell(is_durable).await }
+    }
+
+    /// Tells Postgres of everything when it is what was said. If not, it is never known and goes
+    /// with the upload.
     async fn release(mut self, checksum: Checksum) -> Result<u64, Error> {
         if !checksum.fits() {
             return Err(Error::ChecksumMismatch);
         }
-        if self.first > self.begun {
-            let span = (self.begun, self.first);
-            advance(&self.app, &self.upload, self.hand, span, &self.withheld).await?;
-        }
+        self.tell_all(false).await?;
         Ok(self.leave())
     }
 
@@ -278,7 +315,7 @@ impl Intake {
             let upload = self.upload.clone();
             photos.staging.put(Left { staged, upload, holder: self.hand.holder, secret });
         }
-        self.first
+        self.told
     }
 }
 

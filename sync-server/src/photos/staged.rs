@@ -9,6 +9,7 @@ use std::fs::{File, OpenOptions, create_dir_all};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use motomind_protocol::photo::MAGIC_BYTES;
@@ -28,10 +29,11 @@ pub(crate) struct Staged {
     path: PathBuf,
     /// The photo store.
     root: PathBuf,
-    file: File,
+    file: Arc<File>,
+    is_named: bool,
     /// Where in the photo it begins.
     first: u64,
-    /// What it has from there, durably.
+    /// What it has from there.
     bytes: u64,
     /// Of all that it has, where that is the photo from its beginning.
     hash: Option<Sha256>,
@@ -51,7 +53,8 @@ impl Staged {
             path.parent().map_or(Ok(()), create_dir_all)?;
             let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
             let hash = (first == 0).then(Sha256::new);
-            Ok(Self { object, path, root, file, first, bytes: 0, hash })
+            let file = Arc::new(file);
+            Ok(Self { object, path, root, file, is_named: false, first, bytes: 0, hash })
         };
         apart(made).await
     }
@@ -66,11 +69,21 @@ impl Staged {
         Piece { first: self.first, bytes: self.bytes, object: self.object.clone() }
     }
 
-    /// Adds bytes, durably; they are hashed while they are written. After a failure the file is
-    /// not gone on with: what a disk refused once, it may later seem to have.
-    pub(crate) async fn append(mut self, pieces: Vec<Bytes>) -> Result<Self, Error> {
+    /// Adds bytes; they are hashed while they are written. They are durable once they were synced,
+    /// here or by a later [`Staged::sync`]. After a failure the file is not gone on with: what a
+    /// disk refused once, it may later seem to have.
+    pub(crate) async fn append(mut self, pieces: Vec<Bytes>, durably: bool) -> Result<Self, Error> {
         let (mut hash, hashed) = (self.hash.take(), pieces.clone());
-        let writing = spawn_blocking(move || self.write(&pieces));
+        let writing = spawn_blocking(move || {
+            for piece in pieces {
+                self.file.write_all_at(&piece, self.bytes)?;
+                self.bytes += piece.len() as u64;
+            }
+            if durably {
+                self.sync().run()?;
+            }
+            Ok(self)
+        });
         if let Some(hash) = &mut hash {
             for piece in hashed {
                 hash.update(&piece);
@@ -81,24 +94,12 @@ impl Staged {
         Ok(Self { hash, ..written })
     }
 
-    fn write(mut self, pieces: &[Bytes]) -> io::Result<Self> {
-        let is_new = self.bytes == 0;
-        for piece in pieces {
-            self.file.write_all_at(piece, self.bytes)?;
-            self.bytes += piece.len() as u64;
-        }
-        if is_new {
-            self.file.sync_all()?;
-            for folder in self.path.ancestors().skip(1) {
-                File::open(folder)?.sync_all()?;
-                if folder == self.root {
-                    break;
-                }
-            }
-        } else {
-            self.file.sync_data()?;
-        }
-        Ok(self)
+    /// What makes all that was written until now durable, while more is being written; the first
+    /// time also the file's name.
+    pub(crate) fn sync(&mut self) -> Sync {
+        let is_named = std::mem::replace(&mut self.is_named, true);
+        let name = (!is_named).then(|| (self.path.clone(), self.root.clone()));
+        Sync { file: Arc::clone(&self.file), name }
     }
 
     /// What it turned out to be, if it is all of an upload; the photo that was said gets `second`
@@ -132,6 +133,34 @@ impl Staged {
     }
 }
 
+/// Makes a file durable.
+pub(crate) struct Sync {
+    file: Arc<File>,
+    /// A name that is not yet, and below which folder.
+    name: Option<(PathBuf, PathBuf)>,
+}
+
+impl Sync {
+    /// Does it.
+    pub(crate) async fn apart(self) -> Result<(), Error> {
+        apart(move || self.run()).await
+    }
+
+    fn run(self) -> io::Result<()> {
+        let Some((path, root)) = self.name else {
+            return self.file.sync_data();
+        };
+        self.file.sync_all()?;
+        for folder in path.ancestors().skip(1) {
+            File::open(folder)?.sync_all()?;
+            if folder == root {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Work on the disk, off the threads that answer requests.
 async fn apart<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
@@ -141,7 +170,11 @@ async fn apart<T: Send + 'static>(
 
 fn done<T>(work: Result<io::Result<T>, JoinError>) -> Result<T, Error> {
     let done = work.map_err(|error| Error::Internal(error.to_string()))?;
-    done.map_err(|error| Error::Unavailable(format!("the photo store: {error}")))
+    done.map_err(|error| match error.kind() {
+        // Whoever ended the upload meanwhile cleared away.
+        io::ErrorKind::NotFound => Error::NotFound,
+        _ => Error::Unavailable(format!("the photo store: {error}")),
+    })
 }
 
 /// Bytes `first..end` of a file; `None` when it is not there, or not as long.

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
+use motomind_protocol::limits::PIECE_BYTES_MAX;
 use motomind_protocol::{Hash, TenantId};
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
@@ -77,14 +78,15 @@ impl Store {
         Ok(Self { objects: Arc::new(disk.with_fsync(true)), directory: Some(directory) })
     }
 
-    /// Stores what comes next of an upload, durably: on a disk in its file, which is given back for
-    /// what follows, on S3 as an object of its own.
+    /// Stores what comes next of an upload: on a disk in its file, which is given back for what
+    /// follows, and `durably` or until it is synced; on S3 as an object of its own.
     pub(crate) async fn keep(
         &self,
         staged: Option<Staged>,
         upload: &Upload,
         first: u64,
         bytes: Vec<Bytes>,
+        durably: bool,
     ) -> Result<(Option<Staged>, Piece), Error> {
         let (tenant, id) = (upload.tenant, upload.id);
         if let Some(root) = &self.directory {
@@ -92,7 +94,7 @@ impl Store {
                 Some(staged) => staged,
                 None => Staged::begin(root, tenant, id, first).await?,
             };
-            let staged = staged.append(bytes).await?;
+            let staged = staged.append(bytes, durably).await?;
             let piece = staged.piece();
             return Ok((Some(staged), piece));
         }
@@ -102,6 +104,12 @@ impl Store {
         let payload: PutPayload = bytes.into_iter().collect();
         self.objects.put(&Path::from(object.as_str()), payload).await?;
         Ok((None, Piece { first, bytes: length, object }))
+    }
+
+    /// Bytes that are worth storing at once: for a disk what is still in the processor's caches, for
+    /// S3 what is worth a request.
+    pub(crate) fn unit_bytes(&self) -> usize {
+        if self.directory.is_some() { PIECE_BYTES_MAX / 2 } else { PIECE_BYTES_MAX }
     }
 
     /// Bytes `first..end` of a piece; `None` when it is not there, or not as long.
