@@ -24,6 +24,9 @@ export function age(ms: number): string {
   return `${Math.floor(hours / 24)} days`
 }
 
+/** How long something has been waiting. */
+export const old = (ms: number) => (ms < 60_000 ? 'just now' : `${age(ms)} old`)
+
 export function ago(at: number, now = Date.now()): string {
   const text = age(Math.max(0, now - at))
   return text === 'just now' ? text : `${text} ago`

@@ -36,8 +36,8 @@ export function Charts({ vehicleId, mpg }: { vehicleId: string; mpg: number | nu
   const mean = economy.length > 0 ? economy.reduce((sum, { value }) => sum + value, 0) / economy.length : null
   return (
     <>
-      <Chart title="Fuel economy" unit="mpg" spots={economy} digits={1} line={mpg} lineName="EPA"
-        note={mean === null ? 'Needs two fill-ups with an odometer reading.' : `${mean.toFixed(1)} mpg on average over ${economy.length} fill-ups`} />
+      <Chart title="Fuel economy" unit="mpg" spots={economy} digits={1} line={mpg} lineName="EPA" mean={5}
+        note={mean === null ? 'Needs two fill-ups with an odometer reading.' : `${mean.toFixed(1)} mpg on average over ${economy.length} fill-ups; the line is the mean of five`} />
       <Chart title="Mileage" unit="mi" spots={mileage} digits={0}
         note={mileage.length < 2 ? 'Needs two readings.' : `${miles(mileage.at(-1)!.value - mileage[0]!.value)} since ${day(mileage[0]!.date)}`} />
     </>
@@ -65,8 +65,10 @@ const HEIGHT = 160
 const LEFT = 46
 const BOTTOM = 22
 
-function Chart({ title, unit, spots, digits, note, line, lineName }: {
+function Chart({ title, unit, spots, digits, note, line, lineName, mean = 1 }: {
   title: string; unit: string; spots: Spot[]; digits: number; note: string; line?: number | null; lineName?: string
+  /** The line is the mean of so many; each is a dot of its own. */
+  mean?: number
 }) {
   const figure = (value: number) => value.toLocaleString('en-US', { maximumFractionDigits: digits, minimumFractionDigits: digits })
   if (spots.length < 2) return <section className="card chart"><h2>{title}</h2><p className="quiet">{note}</p></section>
@@ -75,7 +77,11 @@ function Chart({ title, unit, spots, digits, note, line, lineName }: {
   const [first, last] = [spots[0]!.at, spots.at(-1)!.at]
   const x = (at: number) => LEFT + (WIDTH - LEFT - 8) * (last === first ? 0.5 : (at - first) / (last - first))
   const y = (value: number) => 8 + (HEIGHT - 8 - BOTTOM) * (1 - (value - low) / (high - low))
-  const path = spots.map(({ at, value }, n) => `${n ? 'L' : 'M'}${x(at).toFixed(1)} ${y(value).toFixed(1)}`).join('')
+  const smooth = spots.map((spot, n) => {
+    const these = spots.slice(Math.max(0, n - mean + 1), n + 1)
+    return { ...spot, value: these.reduce((sum, { value }) => sum + value, 0) / these.length }
+  })
+  const path = smooth.map(({ at, value }, n) => `${n ? 'L' : 'M'}${x(at).toFixed(1)} ${y(value).toFixed(1)}`).join('')
   const newest = spots.at(-1)!
   return (
     <section className="card chart">
@@ -85,10 +91,11 @@ function Chart({ title, unit, spots, digits, note, line, lineName }: {
         {[low, (low + high) / 2, high].map((value) => (
           <g key={value}><path className="grid" d={`M${LEFT} ${y(value)}H${WIDTH - 8}`} /><text x={LEFT - 6} y={y(value) + 4} textAnchor="end">{figure(value)}</text></g>
         ))}
-        {line && <g><path className="mean" d={`M${LEFT} ${y(line)}H${WIDTH - 8}`} /><text className="mean-name" x={LEFT + 4} y={y(line) - 4}>{lineName} {line}</text></g>}
+        {line && <path className="mean" d={`M${LEFT} ${y(line)}H${WIDTH - 8}`} />}
+        {(mean > 1 || spots.length < 60) && spots.map(({ at, value }) => <circle key={at} className="spot" cx={x(at)} cy={y(value)} r="2.5" />)}
         <path className="line" d={path} />
-        {spots.length < 60 && spots.map(({ at, value }) => <circle key={at} className="spot" cx={x(at)} cy={y(value)} r="2.5" />)}
-        <circle className="newest" cx={x(newest.at)} cy={y(newest.value)} r="5" />
+        {line && <text className="mean-name" x={LEFT + 4} y={y(line) - 4}>{lineName} {line}</text>}
+        <circle className="newest" cx={x(newest.at)} cy={y(smooth.at(-1)!.value)} r="5" />
         <text x={LEFT} y={HEIGHT - 4}>{spots[0]!.date}</text>
         <text x={WIDTH - 8} y={HEIGHT - 4} textAnchor="end">{newest.date}</text>
       </svg>

@@ -18,6 +18,12 @@ export function standing(status: Status): { tone: 'good' | 'busy' | 'wait' | 'of
   return { tone: 'good', word: 'All sent', icon: 'check' }
 }
 
+/** The same in as few words as a header has room for; the icon says the rest. */
+function short(status: Status, word: string): string {
+  const waiting = status.unsent + status.pictures_unsent
+  return word.includes(' · ') ? `${waiting} held` : word
+}
+
 export function StatusPill() {
   const status = useStatus()
   if (!status) return <span className="pill" />
@@ -25,7 +31,7 @@ export function StatusPill() {
   const all = `${word}: ${count(status.unsent, 'capture')} and ${count(status.pictures_unsent, 'picture')} unsent, ${status.refused} refused`
   return (
     <a href="#/sync" className={`pill ${tone}`} aria-label={`Sync. ${all}`} data-testid="pill">
-      <Icon name={icon} />{word}
+      <Icon name={icon} />{short(status, word)}
     </a>
   )
 }

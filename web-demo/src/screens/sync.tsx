@@ -2,7 +2,7 @@
 import type { PendingItem, UploadItem } from '@motomind/client'
 import { useState } from 'react'
 import { setAirplane } from '../airplane'
-import { age, ago, bytes, clock, count, miles, words } from '../format'
+import { age, ago, bytes, clock, count, miles, old, words } from '../format'
 import { kindOf } from '../kinds'
 import { useFresh, useLive, useOpened, usePending, useStatus, useVehicles } from '../live'
 import { Icon } from '../parts/icon'
@@ -63,7 +63,7 @@ function Standing() {
       <div className="standing-head"><Icon name={icon} /><strong data-testid="standing">{word}</strong></div>
       <p>
         {waiting === 0 ? 'Nothing waits to be sent.' : `${count(status.unsent, 'entry', 'entries')} (${bytes(status.bytes)}) and ${count(status.pictures_unsent, 'picture')} (${bytes(status.picture_bytes)}) wait.`}
-        {status.oldest_age_ms !== null && waiting > 0 && ` The oldest is ${age(status.oldest_age_ms)} old.`}
+        {status.oldest_age_ms !== null && waiting > 0 && ` The oldest is from ${ago(Date.now() - status.oldest_age_ms)}.`}
         {behind > 0 && ` Receiving: ${count(behind, 'change')} to come.`}
       </p>
       <p className="quiet">
@@ -96,7 +96,7 @@ function Item({ item }: { item: PendingItem }) {
         <span className="row-text">
           <strong>{title}{name && ` · ${name}`}</strong>
           {about && <span className="said">{about}</span>}
-          <small><State state={item.state} always />{age(item.age_ms)} old · {bytes(item.bytes)}{item.attempts > 0 && ` · tried ${item.attempts}×`}{item.retry_at && ` · again at ${clock(item.retry_at)}`}</small>
+          <small><State state={item.state} always />{old(item.age_ms)} · {bytes(item.bytes)}{item.attempts > 0 && ` · tried ${item.attempts}×`}{item.retry_at && ` · again at ${clock(item.retry_at)}`}</small>
         </span>
       </div>
       {item.reason && <Refusal reason={item.reason} />}
