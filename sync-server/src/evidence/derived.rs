@@ -11,8 +11,9 @@ use crate::error::with_source;
 /// row itself, from the event that it names, and from the log.
 const REGISTRY: &str = "
     WITH mine AS (
-        SELECT e.*, c.seq AS logged
+        SELECT e.*, COALESCE(c.seq, CASE WHEN o.seq <= k.compacted_to THEN o.seq END) AS logged
           FROM vehicle_events e
+          LEFT JOIN tenant_counters k ON k.tenant_id = e.tenant_id
           LEFT JOIN operations o ON o.tenant_id = e.tenant_id AND o.op_id = e.op_id
           LEFT JOIN change_log c ON c.tenant_id = o.tenant_id AND c.seq = o.seq AND c.entity_id = e.id
          WHERE e.tenant_id = $1 AND e.device_id = $2
@@ -43,11 +44,13 @@ const REGISTRY: &str = "
               AND (a.is_retraction OR a.is_restoration)
             ORDER BY a.seq DESC LIMIT 1) act ON true
       LEFT JOIN LATERAL (
-           SELECT m.event_id FROM event_registry m
-             JOIN event_registry root ON root.tenant_id = m.tenant_id AND root.event_id = r.root_id
-            WHERE m.tenant_id = r.tenant_id AND m.root_id = r.root_id AND NOT root.retracted AND NOT m.retracted
-              AND NOT m.is_retraction AND NOT m.is_restoration
-            ORDER BY m.seq DESC LIMIT 1) counts ON true
+           SELECT CASE WHEN NOT root.retracted THEN COALESCE((
+                      SELECT m.event_id FROM event_registry m
+                       WHERE m.tenant_id = root.tenant_id AND m.root_id = root.event_id AND m.corrects IS NOT NULL
+                         AND NOT m.retracted AND NOT m.is_retraction AND NOT m.is_restoration
+                       ORDER BY m.seq DESC LIMIT 1), root.event_id) END AS event_id
+             FROM event_registry root
+            WHERE root.tenant_id = r.tenant_id AND root.event_id = r.root_id) counts ON true
      ORDER BY e.id";
 
 /// Events of vehicles that a device wrote about whose order of arrival is not the log's.
