@@ -34,7 +34,7 @@ pub struct Capture {
     #[uniffi(default)]
     pub notes: Option<String>,
     /// Keys of the type.
-    #[uniffi(default)]
+    #[uniffi(default = "{}")]
     pub payload: JsonFields,
     /// Where it was captured.
     #[uniffi(default)]
@@ -58,7 +58,7 @@ pub struct Capture {
     #[uniffi(default)]
     pub reason: Option<String>,
     /// Keys of a newer peer.
-    #[uniffi(default)]
+    #[uniffi(default = "{}")]
     pub extra: JsonFields,
 }
 
@@ -129,7 +129,7 @@ pub struct Fix {
     #[uniffi(default)]
     pub age_ms: Option<i64>,
     /// Keys of a newer peer, kept.
-    #[uniffi(default)]
+    #[uniffi(default = "{}")]
     pub extra: JsonFields,
 }
 

@@ -64,7 +64,7 @@ pub struct CaptureFacts {
     #[uniffi(default)]
     pub capture_duration_ms: Option<i64>,
     /// Keys of a newer peer, kept.
-    #[uniffi(default)]
+    #[uniffi(default = "{}")]
     pub extra: JsonFields,
 }
 

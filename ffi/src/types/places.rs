@@ -73,7 +73,7 @@ pub struct Extraction {
     #[uniffi(default)]
     pub address: Option<String>,
     /// Keys of a newer peer, kept.
-    #[uniffi(default)]
+    #[uniffi(default = "{}")]
     pub extra: JsonFields,
 }
 
