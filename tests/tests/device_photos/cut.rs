@@ -2,9 +2,9 @@
 
 use std::sync::Mutex;
 
-use motomind_core::UploadState;
 use motomind_core::http::Http;
 use motomind_core::protocol::{Hash, Role};
+use motomind_core::{Device, UploadState};
 use motomind_tests::dice::Dice;
 use motomind_tests::postgres::{Postgres, count, role};
 use motomind_tests::process::Process;
@@ -16,6 +16,14 @@ use uuid::Uuid;
 
 use crate::site::{files, now, open, phone, pictures, scratch, site, sync};
 
+/// An event with one photo.
+fn take_one(device: &Mutex<Device>, vehicle: Uuid, dice: &mut Dice) {
+    let size = usize::try_from(50_000 + dice.below(1_200_000)).unwrap();
+    let all = [photo(dice.number(), size)];
+    let mut device = device.lock().unwrap();
+    device.capture_with_photos(scratch(vehicle), pictures(&all), now()).unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_cut_every_photo_arrives_and_little_is_sent_twice() {
     let photos: u64 = std::env::var("DEVICE_PHOTOS").map_or(60, |text| text.parse().unwrap());
@@ -23,30 +31,28 @@ async fn whatever_is_cut_every_photo_arrives_and_little_is_sent_twice() {
     let faults =
         Faults { request_cut_permille: 900, reply_cut_permille: 500, within_bytes: 600_000 };
     let proxy = Proxy::start(site.server.address, faults, 3).await.unwrap();
-    let http = Http::new(&proxy.url()).unwrap();
-    let (device, dir, token) = phone(&site);
+    let (mut device, dir, token) = phone(&site);
+    let mut http = Http::new(&proxy.url()).unwrap();
     let mut dice = Dice::new(9);
-    let mut taken = Vec::new();
-    for _ in 0..photos {
-        let size = usize::try_from(50_000 + dice.below(1_200_000)).unwrap();
-        let picture = photo(dice.number(), size);
-        taken.push(Hash::of(&picture));
-        let mut device = device.lock().unwrap();
-        let all = [picture];
-        device.capture_with_photos(scratch(site.vehicle), pictures(&all), now()).unwrap();
-    }
-    // The app ends and begins again in the middle of it, whatever is under way.
-    let mut device = device;
-    let mut rounds = 0;
-    while device.lock().unwrap().status(now()).unwrap().pictures_unsent > 0 {
+    let (mut taken, mut rounds) = (0, 0);
+    // One connection that is never cut would carry all the rest: the app ends and begins again, on
+    // another one, in the middle of it and between twenty photos and the next.
+    while taken < photos || device.lock().unwrap().status(now()).unwrap().pictures_unsent > 0 {
+        let unsent = device.lock().unwrap().status(now()).unwrap().pictures_unsent;
+        if unsent == 0 {
+            let today = (photos - taken).min(20);
+            (0..today).for_each(|_| take_one(&device, site.vehicle, &mut dice));
+            taken += today;
+        }
         for _ in 0..5 {
             let _ = http.sync_once(&device, now).await.unwrap();
         }
         rounds += 1;
         assert!(rounds < 2_000, "{:?}", device.lock().unwrap().status(now()));
-        if rounds % 4 == 0 {
+        if unsent == 0 || rounds % 4 == 0 {
             drop(device);
             device = Mutex::new(open(dir.path(), &token));
+            http = Http::new(&proxy.url()).unwrap();
         }
     }
     proxy.heal();
