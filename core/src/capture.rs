@@ -4,7 +4,7 @@ use motomind_protocol::effective::Act;
 use motomind_protocol::wire::Rejection;
 use motomind_protocol::{
     Body, ClockEvidence, Event, EventId, Millis, OpId, OpState, Operation, Reading,
-    SealedOperation, Surroundings, VehicleId, Warning, limits, odometer, probable_duplicate,
+    SealedOperation, Surroundings, VehicleId, Warning, code, limits, odometer, probable_duplicate,
     registry, validate, warnings,
 };
 
@@ -226,8 +226,35 @@ impl Device {
             let named = event.corrects.ok_or(CaptureError::UnknownOperation)?;
             return self.restore(self.acted_on(event.id)?.unwrap_or(named), reason, clock);
         }
-        let retraction = act(event, registry::RETRACTION, target.into(), reason.into(), clock);
+        let mut retraction = act(event, registry::RETRACTION, target.into(), reason.into(), clock);
+        if let Some(vehicle) = self.amended_elsewhere(&stored, event.vehicle_id)? {
+            retraction.vehicle_id = vehicle;
+        }
         self.amend(op_id, retraction, clock)
+    }
+
+    /// An amendment that names another vehicle is refused where what it amends had arrived. That is
+    /// to be taken back, and it is where it was captured.
+    fn amended_elsewhere(
+        &self,
+        stored: &journal::Stored,
+        named: VehicleId,
+    ) -> Result<Option<VehicleId>, CaptureError> {
+        let is_why = |why: &Rejection| {
+            why.code == code::UNKNOWN_VEHICLE && why.field.as_deref() == Some("corrects")
+        };
+        if !stored.reason.as_ref().is_some_and(is_why) {
+            return Ok(None);
+        }
+        for op in journal::replaced_with(&self.conn, stored.sealed.op_id)? {
+            let Some(earlier) = journal::find(&self.conn, op)? else { continue };
+            let operation = earlier.operation()?;
+            let vehicle = operation.event().map(|event| event.vehicle_id);
+            if let Some(vehicle) = vehicle.filter(|vehicle| *vehicle != named) {
+                return Ok(Some(vehicle));
+            }
+        }
+        Ok(None)
     }
 
     fn take(

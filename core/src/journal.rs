@@ -175,12 +175,15 @@ pub(crate) fn superseding(conn: &Connection, op_id: OpId) -> Result<Option<Store
 }
 
 /// What stands in the place of an event of this device: itself, or what has superseded it at last.
+/// An amendment that was refused and taken back leaves what it was to replace, where that had
+/// arrived: of the chain the last that is an event counts.
 pub(crate) fn stands_for(conn: &Connection, event: EventId) -> Result<EventId, StoreError> {
     let mut statement = conn.prepare_cached(
         "WITH RECURSIVE later (op_id, depth) AS (
            SELECT ?1, 0
            UNION SELECT o.op_id, depth + 1 FROM operations o JOIN later l ON o.supersedes = l.op_id)
-         SELECT op_id FROM later ORDER BY depth DESC LIMIT 1",
+         SELECT op_id FROM later
+         ORDER BY EXISTS (SELECT 1 FROM events e WHERE e.event_id = op_id) DESC, depth DESC LIMIT 1",
     )?;
     Ok(EventId(statement.query_row([blob(&event.0)], |row| read_id(row, 0))?))
 }

@@ -8,8 +8,8 @@ mod field;
 use field::*;
 use motomind_core::protocol::place::{CorrectionMethod, Extraction, PlaceFrom};
 use motomind_core::protocol::position::Rule;
-use motomind_core::protocol::wire::Outcome;
-use motomind_core::protocol::{EventId, Fix, FixSource, OpId, OpState};
+use motomind_core::protocol::wire::{Outcome, Rejection};
+use motomind_core::protocol::{EventId, Fix, FixSource, OpId, OpState, Operation, VehicleId, code};
 use motomind_core::*;
 use proptest::prelude::*;
 
@@ -125,6 +125,70 @@ fn an_event_that_was_taken_back_happened_where_it_did_and_not_where_it_was_taken
     assert_eq!(field.pending(), []);
     assert!(field.entry(event).hidden);
     assert_eq!(at(&field, event), None);
+}
+
+/// As of a vehicle that is gone: what was to take its place would be refused, too, for ever.
+#[test]
+fn what_takes_back_a_refused_correction_and_is_refused_itself_can_be_given_up() {
+    let mut field = Field::new();
+    let mut office = Office::default();
+    let event = measured_event(&mut field);
+    correct(&mut field, event, 39.7);
+    field.sync(&mut office);
+    let mut refused = correct(&mut field, event, 1.0);
+    for _ in 0..2 {
+        field.push_with(&mut office, &|_| {
+            let rejection = Rejection::new(code::UNKNOWN_VEHICLE, "it is gone");
+            Some(Outcome::Rejected(rejection.field("vehicle_id")))
+        });
+        let now = field.tick();
+        refused = field.device.discard(refused, "no", now).unwrap().op_id;
+    }
+    assert_eq!(field.pending(), []);
+    field.sync(&mut office);
+    assert_eq!(at(&field, event), Some((39.7, -104.0)));
+}
+
+/// The event had arrived, and nobody knew; the amendment of it cannot be taken.
+#[test]
+fn an_amendment_that_was_refused_and_taken_back_leaves_the_event_its_photos_and_its_place() {
+    let mut field = Field::new();
+    let mut office = Office::default();
+    let mut first = capture("fuel");
+    first.fix = Some(Fix { accuracy_m: Some(5.0), ..Fix::at(39.75, -105.0, FixSource::Gps) });
+    let event = field.with_photos(first, &["bare.jpg"]);
+    for operation in field.push_with(&mut office, &|_| Some(Outcome::Unknown)) {
+        office.take(&operation);
+    }
+    let mut other = capture("fuel");
+    other.vehicle_id = VehicleId(uuid::Uuid::from_u128(78));
+    let now = field.tick();
+    let amendment = field.device.amend(event.into(), other, now).unwrap().op_id;
+    let rejection = Rejection::new(code::UNKNOWN_VEHICLE, "another vehicle's").field("corrects");
+    let refuses = |operation: &Operation| {
+        operation.event()?.is_retraction().then(|| Outcome::Rejected(rejection.clone())).or_else(
+            || (operation.op_id == amendment).then(|| Outcome::Rejected(rejection.clone())),
+        )
+    };
+    field.push_with(&mut office, &refuses);
+    field.pull(&mut office);
+    let now = field.tick();
+    let retraction = field.device.discard(amendment, "it was this one", now).unwrap().op_id;
+    let item = field.pending().into_iter().find(|item| item.op_id == retraction).unwrap();
+    assert_eq!(item.event.unwrap().vehicle_id, truck(), "where it had arrived");
+    field.now += 60 * 60 * 1_000;
+    for _ in 0..3 {
+        field.push_with(&mut office, &refuses);
+    }
+    let item = field.pending().into_iter().find(|item| item.op_id == retraction).unwrap();
+    assert_eq!(item.state, OpState::Rejected);
+    let now = field.tick();
+    field.device.discard(retraction, "let it stand", now).unwrap();
+    field.sync(&mut office);
+    assert_eq!(field.pending(), []);
+    assert!(!field.entry(event).hidden);
+    assert_eq!(field.device.photos(event).unwrap().len(), 1);
+    assert_eq!(at(&field, event), Some((39.75, -105.0)));
 }
 
 #[test]

@@ -241,6 +241,12 @@ impl Device {
         if foreign {
             chain.remove(0);
         }
+        if stored.state == OpState::Rejected && stored.supersedes.is_some() {
+            // What was to take the place of others and was refused leaves them alone when it is
+            // given up, as a refused retraction does: the next one would be refused, too.
+            self.set_aside(op_id, reason)?;
+            return Ok(stated(op_id));
+        }
         let body = match stored.operation()?.body {
             Body::Photo(said) => self.without_attachment(&stored, &chain, *said, &reason)?,
             Body::LocationCorrection(said) => {
