@@ -73,7 +73,14 @@ impl World {
                 self.ask(index)
             }
             Ok(captured) => {
+                // Of an amendment to another vehicle, what had arrived is taken back where it is.
+                let device = self.phones[index].device.as_ref();
+                let pending = device.and_then(|device| device.pending(clock).ok());
+                let pending = pending.unwrap_or_default();
+                let item = pending.into_iter().find(|item| item.op_id == captured.op_id);
+                let event = item.and_then(|item| item.event);
                 let fact = Fact {
+                    vehicle: event.map_or(fact.vehicle, |event| event.vehicle_id),
                     notes: None,
                     miles: None,
                     replaces: Some(op),
