@@ -87,7 +87,6 @@ impl World {
                     discard: true,
                     corrects: None,
                     set_aside: false,
-                    ..fact.clone()
                 };
                 self.ledger.add(captured.op_id, fact);
                 self.told(index, captured.op_id, Ok(captured))
