@@ -6,14 +6,15 @@ import hashlib
 import json
 import os
 import random
-import sqlite3
 import sys
+import subprocess
 import tempfile
 import threading
 import time
 import traceback
 from pathlib import Path
 
+import first_version
 import motomind as mm
 
 E = mm.MotoMindError
@@ -59,6 +60,12 @@ async def everything(device, vehicle):
         before = page.next
         if before is None:
             return entries
+
+
+async def caught_up(*devices):
+    for device in devices:
+        end = await device.sync_once()
+        assert end.is_CAUGHT_UP(), end
 
 
 async def refused(kind, call):
@@ -260,22 +267,7 @@ async def an_upgrade_with_pending_captures(directory):
     vehicle = mm.new_operation_id()
     events = [(await device.capture(damage(vehicle, f"{n}"))).op_id for n in range(5)]
     await device.shut()
-    journal = Path(directory, "journal.db")
-    new = sqlite3.connect(journal)
-    old = sqlite3.connect(Path(directory, "old.db"))
-    old.executescript((ROOT / "core/src/journal/001_journal.sql").read_text())
-    for table in ("device", "incarnations", "operations"):
-        columns = [row[1] for row in old.execute(f"PRAGMA table_info({table})")]
-        names, slots = ", ".join(columns), ", ".join("?" * len(columns))
-        old.executemany(f"INSERT INTO {table} ({names}) VALUES ({slots})",
-                        new.execute(f"SELECT {names} FROM {table}"))
-    old.execute("PRAGMA user_version = 1")
-    old.commit()
-    for database in (old, new):
-        database.close()
-    for file in Path(directory).glob("journal.db*"):
-        file.unlink()
-    Path(directory, "old.db").rename(journal)
+    first_version.made_old(directory)
 
     device = await opened(directory)
     assert [item.op_id for item in await device.pending()] == events
@@ -285,10 +277,80 @@ async def an_upgrade_with_pending_captures(directory):
     await device.sync_once()
     assert all(item.state == mm.OpState.REJECTED for item in await device.pending())
     await device.shut()
-    later = sqlite3.connect(journal)
-    later.execute("PRAGMA user_version = 99")
-    later.close()
+    first_version.claims(directory, 99)
     await refused(E.NewerSchema, opened(directory))
+
+
+@check
+async def a_conflict_is_seen_by_both_and_decided_by_one(directory):
+    ana, ben = await opened(f"{directory}/ana", 0), await opened(f"{directory}/ben", 1)
+    car = mm.RecordRef(collection="vehicles", id=await vehicle_of(ana, "Red"))
+    await caught_up(ana, ben)
+    await ana.edit(car, '{"nickname": "Big Red"}')
+    await ben.edit(car, '{"nickname": "Old Red"}')
+    await caught_up(ana, ben, ana)
+    for device in (ana, ben):
+        conflict, = [one.conflict for one in await device.conflicts() if one.record == car]
+        assert {one.value for one in conflict.values} == {'"Big Red"', '"Old Red"'}, conflict
+    await ben.resolve(car, "nickname", '"Big Red"')
+    await caught_up(ben, ana)
+    for device in (ana, ben):
+        assert not [one for one in await device.conflicts() if one.record == car]
+        assert (await device.vehicle(car.id)).name == "Big Red"
+        await device.shut()
+
+
+@check
+async def two_people_on_one_phone(directory):
+    ana = await mm.MotoMind.open(options(f"{directory}/ana", 0), None, None)
+    vehicle = await vehicle_of(ana)
+    event = (await ana.capture(damage(vehicle, "Ana's"))).op_id
+    assert await ana.set_token(WORLD["people"][1]["token"]) == mm.Blocked.WRONG_IDENTITY
+    assert (await ana.sync_once()).is_STOPPED()
+    await ana.shut()
+    await refused(E.WrongIdentity, opened(f"{directory}/ana", 1))
+    ben = await opened(f"{directory}/ben", 1)
+    await caught_up(ben)
+    assert await ben.operation(event) is None and await everything(ben, vehicle) == []
+    ana = await opened(f"{directory}/ana", 0)
+    assert len(await ana.pending()) == 2
+    await caught_up(ana, ben)
+    assert [entry.event_id for entry in await everything(ben, vehicle)] == [event]
+    await ana.shut()
+    await ben.shut()
+
+
+@check
+async def an_upload_by_another_process_cut_and_resumed(directory):
+    device = await opened(directory)
+    by_host = dict(previews=mm.When.ALWAYS, originals=mm.When.ALWAYS, fetched_previews=mm.When.ALWAYS)
+    await device.set_transfer_policy(mm.TransferPolicy(**by_host, metered_budget=None, originals_by_host=True))
+    source = mm.Source.BYTES(small_jpeg() + os.urandom(400_000))
+    given = mm.GivenPhoto(source=source, meta=mm.PhotoMeta())
+    await device.capture_with_photos(damage(await vehicle_of(device)), [given])
+
+    async def by_the_system(plan, most=None):
+        body = Path(directory, "body")
+        await device.write_upload(plan.sha256, plan.offset, mm.Sink.PATH(str(body)))
+        await device.shut()
+        headers = [part for header in plan.headers.items() for part in ("-H", ": ".join(header))]
+        if most:
+            os.truncate(body, most)
+        subprocess.run(["curl", "-sf", "-X", plan.method, *headers, "--data-binary", f"@{body}", plan.url], check=True)
+        return await opened(directory)
+
+    while not (plans := await device.upload_plans()):
+        await device.sync_once()
+    device = await by_the_system(plans[0], 150_000)
+    await device.upload_failed(plans[0].photo, plans[0].variant, "cut in its middle")
+    await caught_up(device)
+    rest, = await device.upload_plans()
+    assert rest.offset == 150_000, rest.offset
+    device = await by_the_system(rest)
+    await device.upload_finished(rest.photo, rest.variant)
+    await caught_up(device)
+    assert all(one.state == mm.UploadState.STORED for one in await device.uploads())
+    await device.shut()
 
 
 @check

@@ -86,8 +86,33 @@ private suspend fun corrected(directory: File) {
     listOf(ana, ben).forEach { device -> device.use { it.shut() } }
 }
 
+/** A journal as the first version made it, with what was captured then. */
+private suspend fun upgraded(directory: File) {
+    val root = System.getenv("FFI_ROOT") ?: error("FFI_ROOT is not set; run scripts/ffi")
+    fun python(vararg arguments: String) =
+        expect(ProcessBuilder("python3", "$root/ffi/python/tests/first_version.py", *arguments).inheritIO().start().waitFor() == 0) {
+            "the journal could not be made an old one"
+        }
+    val device = opened(directory)
+    val vehicle = newOperationId()
+    val events = List(5) { device.capture(damage(vehicle, "$it")).opId }
+    device.use { it.shut() }
+    python(directory.path)
+    val later = opened(directory)
+    expect(later.pending().map { it.opId } == events) { "captures were lost" }
+    expect(later.all(vehicle).map { it.eventId }.toSet() == events.toSet()) { "captures are not shown" }
+    expect(later.verify() == null) { "the chain broke" }
+    // The vehicle is nobody's: the server refuses, and says so, one by one.
+    later.caughtUp()
+    expect(later.pending().all { it.state == OpState.REJECTED }) { "not refused" }
+    later.use { it.shut() }
+    python(directory.path, "99")
+    refused<MotoMindException.NewerSchema> { opened(directory) }
+}
+
 fun Checks.people() {
     check("a conflict is seen by both and decided by one") { conflict(it) }
     check("two people on one phone") { onePhone(it) }
+    check("an upgrade with pending captures") { upgraded(it) }
     check("a correction, and a retraction that is refused") { corrected(it) }
 }
