@@ -22,6 +22,7 @@ export async function startPhone(profile, origin, options = {}) {
       page.on('pageerror', (error) => console.log(`    page: ${error}`))
       page.on('console', (line) => line.text().startsWith('complains: ') && console.log(`    ${line.text()}`))
       await page.addInitScript(tellComplaints)
+      await page.addInitScript(seeBadge)
       await page.goto(`${origin}/${address}`)
       return tabOf(page, origin)
     },
@@ -100,4 +101,11 @@ function tellComplaints() {
       for (const node of addedNodes) if (node.matches?.('.notices .bad')) console.log(`complains: ${node.innerText}`)
     }
   }).observe(document, { subtree: true, childList: true })
+}
+
+// The figure on the app's icon, which no page can read. Runs in the page.
+function seeBadge() {
+  window.badge = 0
+  navigator.setAppBadge = async (count) => { window.badge = count }
+  navigator.clearAppBadge = async () => { window.badge = 0 }
 }

@@ -80,7 +80,7 @@ try {
       assert.equal(kinds.filter((text) => text.includes(part)).length, 1, `${part} in ${kinds.join('\n')}`)
     }
     assert.equal(kinds.filter((text) => text.includes('Photo · ')).length, 3)
-    for (const text of kinds) assert.match(text, /(just now|min) old · \d/)
+    for (const text of kinds) assert.match(text, /(just now|min old) · \d/)
     await other.page.close()
   })
 
@@ -194,6 +194,51 @@ try {
     await tab.vehicle('Heron One').waitFor()
     await tab.at('#/conflicts')
     await tab.page.getByText('Nothing to decide').waitFor()
+  })
+
+  await check('the place is corrected with the keyboard alone; what another said of it stays', async () => {
+    const there = ben.tab1
+    await there.openVehicle('Heron One')
+    await there.page.locator('[data-event]').filter({ hasText: 'hail dents' }).click()
+    await there.page.getByRole('button', { name: 'Correct the place' }).press('Enter')
+    const map = there.page.getByRole('application')
+    await there.page.locator('.map[data-ready]').waitFor()
+    for (const key of ['ArrowUp', 'ArrowUp', 'ArrowLeft']) await map.press(key)
+    await there.page.getByRole('button', { name: 'Save the place' }).press('Enter')
+    await there.page.getByText('Also said').waitFor()
+    await there.standing('All sent')
+    assert.equal(Number(app.sql('SELECT count(*) FROM location_corrections')), 2)
+    await tab.openVehicle('Heron One')
+    await tab.page.locator('[data-event]').filter({ hasText: 'hail dents' }).click()
+    await tab.page.locator('dd').filter({ hasText: 'by Ben Okafor' }).waitFor()
+  })
+
+  await check('a vehicle that was there already: refused with the reason, and one press makes both one', async () => {
+    await app.offline()
+    await tab.at('#/v/new')
+    await tab.field('Nickname').fill('White van')
+    await tab.field('VIN').fill('1ftbr1c86mka10427')
+    await tab.page.getByRole('button', { name: 'Save', exact: true }).click()
+    await tab.page.getByRole('heading', { level: 1, name: 'White van' }).waitFor()
+    await tab.begin('White van', 'Odometer')
+    await tab.field('Odometer').fill('69255')
+    await tab.save()
+    assert.equal(await tab.page.evaluate(() => window.badge), 2)
+    await app.online()
+    await tab.at('#/sync')
+    await tab.page.locator('.refusal[data-code=vin_taken]').waitFor()
+    await tab.page.locator('.item').filter({ hasText: 'Vehicle added' }).getByRole('link', { name: 'Mend' }).click()
+    await tab.page.getByRole('button', { name: 'It is the same as Shop Van' }).click()
+    await tab.page.locator('[data-event]').filter({ hasText: '69,255' }).waitFor()
+    await tab.standing('All sent')
+    assert.equal(events(`miles = 69255 AND vehicle_id = (SELECT id FROM vehicles WHERE vin = '1FTBR1C86MKA10427')`), 1)
+    assert.equal(await tab.page.evaluate(() => window.badge), 0)
+    // Two names of one car are a question, asked where the car is edited.
+    await tab.page.getByRole('link', { name: 'Edit the vehicle' }).click()
+    await tab.page.getByRole('button', { name: 'Keep this: Shop Van' }).click()
+    await tab.at('#/')
+    await tab.vehicle('Shop Van').waitFor()
+    await tab.standing('All sent')
   })
 
   await check('guided, with the camera: a reload between two steps takes no photo', async () => {
