@@ -50,7 +50,7 @@ try {
     await tab.page.getByRole('button', { name: 'Add a reminder' }).click()
     await tab.field('What').fill(title)
     await tab.page.getByLabel('Vehicle').selectOption({ label: vehicle })
-    if (miles) await tab.field('Due at, miles').fill(String(miles))
+    if (miles) await tab.field('Due at, mi').fill(String(miles))
     if (days) await tab.page.getByLabel('Due on').fill(new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10))
     await tab.page.getByRole('dialog').getByRole('button', { name: 'Save' }).click()
     await tab.page.getByRole('dialog').waitFor({ state: 'detached' })

@@ -1,6 +1,6 @@
 import { useState } from 'react'
 import { useLive, useVehicles } from '../live'
-import { miles } from '../format'
+import { count, miles } from '../format'
 import { KINDS } from '../kinds'
 import { Icon } from '../parts/icon'
 import { Page } from '../parts/page'
@@ -51,7 +51,7 @@ function Kinds({ vehicleId }: { vehicleId: string }) {
               <a className="card kind-card" href={`#/v/${vehicleId}/new/${kind.flow}${steps ? '?guided' : ''}`}>
                 <span className={`kind ${kind.type}`}><Icon name={kind.icon} /></span>
                 <strong>{kind.label}</strong>
-                <small>{steps ? `${kind.steps.length} steps` : guided ? 'one form' : ' '}</small>
+                <small>{steps ? count(kind.steps.length, 'step') : guided ? 'one form' : ' '}</small>
               </a>
             </li>
           )

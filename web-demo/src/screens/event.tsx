@@ -179,10 +179,10 @@ function Place({ id, place }: { id: string; place: PlaceShown | null | undefined
     <section className="card" aria-label="Place">
       <h2>Place</h2>
       <PlaceMap measured={measured} corrected={moving ? pin ?? corrected : corrected} {...(moving && { move: setPin })} />
-      <dl>
-        {measured && <><dt>Measured</dt><dd>{degrees(measured.latitude, measured.longitude)}{measured.accuracy_m != null && ` ± ${metres(measured.accuracy_m)}`}{measured.from === 'photo' && ', from the photo'}</dd></>}
+      <dl className="place-facts">
+        {measured && <div><dt>Measured</dt><dd>{degrees(measured.latitude, measured.longitude)}{measured.accuracy_m != null && ` ± ${metres(measured.accuracy_m)}`}{measured.from === 'photo' && ', from the photo'}</dd></div>}
         {place.corrections.filter(({ said }) => !said.withdrawn).map((one) => (
-          <div key={one.op_id ?? one.said_at} className="pair"><dt>{one.counts ? 'Corrected' : 'Also said'}</dt>
+          <div key={one.op_id ?? one.said_at}><dt>{one.counts ? 'Corrected' : 'Also said'}</dt>
             <dd>{degrees(one.said.latitude, one.said.longitude)}{one.said.distance_m != null && `, ${metres(one.said.distance_m)} away`}, by {nameOf(one.user_id)} <State state={one.state} /></dd></div>
         ))}
       </dl>

@@ -85,7 +85,7 @@ function Editor({ reminder, close }: { reminder: Reminder | null; close: () => v
         </label>
         <div className="pairs">
           <label className="field">Due on<input type="date" value={value('due_date')} onChange={set('due_date')} /></label>
-          <label className="field">Due at, miles<input inputMode="numeric" pattern="[0-9]*" value={value('due_miles')} onChange={set('due_miles')} /></label>
+          <label className="field">Due at, mi<input inputMode="numeric" pattern="[0-9]*" value={value('due_miles')} onChange={set('due_miles')} /></label>
         </div>
         <label className="field">Kind
           <select value={value('category')} onChange={set('category')}>

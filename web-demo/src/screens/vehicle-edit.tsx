@@ -1,7 +1,7 @@
 import type { Collections, Entry } from '@motomind/client'
 import { type FormEvent, useEffect, useState } from 'react'
-import { useClient, useFresh, useLive, useOpened } from '../live'
-import { words } from '../format'
+import { useClient, useFresh, useLive, useNames, useOpened } from '../live'
+import { ago, words } from '../format'
 import { Dialog } from '../parts/dialog'
 import { complain, notify } from '../parts/notices'
 import { Page } from '../parts/page'
@@ -72,6 +72,7 @@ export function VehicleEditScreen({ id }: { id?: string }) {
         {id && person.role === 'manager' && <button type="button" className="plain danger wide" onClick={() => setDeleting(true)}>Delete this vehicle</button>}
         <div className="save-bar"><button className="save">Save</button></div>
       </form>
+      {id && <History id={id} />}
       {deleting && (
         <Dialog title="Delete this vehicle?" close={() => setDeleting(false)}>
           <p>It leaves the list, for everyone. Its history stays, and it can be restored under More.</p>
@@ -80,6 +81,26 @@ export function VehicleEditScreen({ id }: { id?: string }) {
         </Dialog>
       )}
     </Page>
+  )
+}
+
+/** Who changed what, the newest first. */
+function History({ id }: { id: string }) {
+  const nameOf = useNames()
+  const revisions = useFresh((client) => client.records('vehicles').history(id), [id])
+  if (!revisions || revisions.length === 0) return null
+  return (
+    <details className="history">
+      <summary>Who changed what</summary>
+      <ol>
+        {[...revisions].reverse().map(({ hash, fields, user_id, device_id, at }) => (
+          <li key={hash}>
+            <small>{device_id || user_id ? nameOf(user_id) : 'the office'}, {ago(at)}</small><br />
+            {Object.entries(fields).map(([name, value]) => `${words(name)}: ${value === null ? 'cleared' : typeof value === 'object' ? JSON.stringify(value) : value}`).join(' · ')}
+          </li>
+        ))}
+      </ol>
+    </details>
   )
 }
 
