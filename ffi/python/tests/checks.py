@@ -225,6 +225,8 @@ async def wrong_values(directory):
     await refused(E.Closed, device.resume())
     await refused(E.Host, mm.MotoMind.open(options("/proc/no/where"), None, None))
     await refused(E.Malformed, device_of("x"))
+    keyed = mm.Options(directory=f"{directory}/keyed", identity=options(directory).identity, key="secret")
+    await refused(E.NoEncryption, mm.MotoMind.open(keyed, None, None))
 
 
 async def device_of(bad):
