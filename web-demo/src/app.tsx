@@ -6,6 +6,7 @@ import { OpenedProvider } from './live'
 import { Badge } from './parts/badge'
 import { Nav } from './parts/nav'
 import { Notices } from './parts/notices'
+import { forgetPhotos } from './parts/photo'
 import { Updates } from './parts/updates'
 import { filesOf, type Person, rememberPerson, signedIn, tokenOf } from './people'
 import { go, useRoute } from './route'
@@ -48,6 +49,7 @@ export function App() {
 
   const enter = (next: Person | null) => {
     rememberPerson(next)
+    forgetPhotos()
     setStanding(null)
     setPerson(next)
     go('#/')

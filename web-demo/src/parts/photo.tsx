@@ -7,6 +7,12 @@ import { Icon } from './icon'
 const KEPT = 200
 const urls = new Map<string, string>()
 
+/** When another person takes the device. */
+export function forgetPhotos() {
+  for (const url of urls.values()) URL.revokeObjectURL(url)
+  urls.clear()
+}
+
 async function urlOf(client: Client, photo: string): Promise<string | null> {
   const kept = urls.get(photo)
   if (kept) return kept

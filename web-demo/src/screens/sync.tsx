@@ -1,5 +1,5 @@
 // Everything that is on this device alone, and what can be done about it.
-import type { PendingItem, UploadItem } from '@motomind/client'
+import type { PendingItem, UploadItem, VehicleEntry } from '@motomind/client'
 import { useState } from 'react'
 import { setAirplane } from '../airplane'
 import { age, ago, bytes, clock, count, miles, old, words } from '../format'
@@ -16,10 +16,14 @@ import { standing } from '../parts/status-pill'
 import { save } from '../save'
 import { Reason } from './event'
 
+/** How many of those that merely wait are listed. What needs a person is listed whole. */
+const SHOWN = 100
+
 export function SyncScreen({ leave }: { leave: () => void }) {
   const { client, person } = useOpened()
   const pending = usePending()
   const uploads = useLive((client) => client.watch.uploads(), [])
+  const vehicles = useVehicles()
   const [leaving, setLeaving] = useState(false)
   const up = uploads?.filter(({ state }) => state !== 'stored') ?? []
   const refused = pending?.filter(({ state }) => state === 'rejected') ?? []
@@ -34,11 +38,12 @@ export function SyncScreen({ leave }: { leave: () => void }) {
     <Page title="Sync" sub={person.name} pill={false}>
       <Standing />
       {refused.length > 0 && <h2 className="part bad">Needs you</h2>}
-      <ul className="list items">{refused.map((item) => <Item key={item.op_id} item={item} />)}</ul>
+      <ul className="list items">{refused.map((item) => <Item key={item.op_id} item={item} vehicles={vehicles} />)}</ul>
       {others.length > 0 && <h2 className="part">Waiting to be sent</h2>}
-      <ul className="list items">{others.map((item) => <Item key={item.op_id} item={item} />)}</ul>
+      <ul className="list items">{others.slice(0, SHOWN).map((item) => <Item key={item.op_id} item={item} vehicles={vehicles} />)}</ul>
+      {others.length > SHOWN && <p className="quiet">and {count(others.length - SHOWN, 'more', 'more')}, sent after these</p>}
       {up.length > 0 && <h2 className="part">Pictures</h2>}
-      <ul className="list items">{up.map((upload) => <Upload key={upload.photo + upload.variant} upload={upload} />)}</ul>
+      <ul className="list items">{up.slice(0, SHOWN).map((upload) => <Upload key={upload.photo + upload.variant} upload={upload} />)}</ul>
       {pending?.length === 0 && up.length === 0 && <p className="empty"><Icon name="check" />The server has everything from this device.</p>}
       <div className="buttons">
         <button className="plain" onClick={() => void keep().catch(complain)}><Icon name="download" />Export what is unsent</button>
@@ -81,9 +86,8 @@ function Standing() {
   )
 }
 
-function Item({ item }: { item: PendingItem }) {
+function Item({ item, vehicles }: { item: PendingItem; vehicles: VehicleEntry[] | undefined }) {
   const { client } = useOpened()
-  const vehicles = useVehicles()
   const [asking, setAsking] = useState(false)
   const { title, about, icon, vehicle } = told(item)
   const name = vehicle && (vehicles ? vehicles.find(({ vehicle: { id } }) => id === vehicle)?.name : '…')

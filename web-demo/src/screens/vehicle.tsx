@@ -10,6 +10,7 @@ import { Photo } from '../parts/photo'
 import { State } from '../parts/state'
 
 const PAGE = 50
+const THUMBS = 4
 
 export function VehicleScreen({ id, show }: { id: string; show: 'timeline' | 'charts' }) {
   const entry = useLive((client) => client.watch.vehicle(id), [id])
@@ -44,13 +45,14 @@ export function VehicleScreen({ id, show }: { id: string; show: 'timeline' | 'ch
 }
 
 function Timeline({ entries }: { entries: TimelineEntry[] }) {
+  const nameOf = useNames()
   const days = byDay(entries)
   return (
     <ol className="timeline">
       {[...days].map(([date, these]) => (
         <li key={date}>
           <h2 className="day">{day(date)}</h2>
-          <ul className="list">{these.map((entry) => <Row key={entry.event_id} entry={entry} />)}</ul>
+          <ul className="list">{these.map((entry) => <Row key={entry.event_id} entry={entry} nameOf={nameOf} />)}</ul>
         </li>
       ))}
     </ol>
@@ -63,12 +65,9 @@ function byDay(entries: TimelineEntry[]) {
   return days
 }
 
-function Row({ entry }: { entry: TimelineEntry }) {
-  const nameOf = useNames()
+function Row({ entry, nameOf }: { entry: TimelineEntry; nameOf: ReturnType<typeof useNames> }) {
   const { event, user_id, flags } = entry.record
   const kind = kindOf(entry.type)
-  const photos = useLive((client) => client.watch.photos(entry.event_id), [entry.event_id, entry.photos])
-  const shown = entry.photos > 0 ? photos?.slice(0, 4) ?? [] : []
   return (
     <li>
       <a className={`row event ${entry.state === 'rejected' ? 'refused' : ''}`} href={`#/v/${entry.vehicle_id}/e/${entry.event_id}`} data-event={entry.event_id} data-state={entry.state}>
@@ -83,16 +82,22 @@ function Row({ entry }: { entry: TimelineEntry }) {
             {flags?.includes('clock_ahead') && <span className="tag">clock ahead</span>}
             <State state={entry.state} />
           </small>
-          {shown.length > 0 && (
-            <span className="thumbs">
-              {shown.map(({ photo, caption }) => <Photo key={photo} photo={photo} alt={caption ?? 'Photo'} className="thumb" />)}
-              {entry.photos > shown.length && <span className="thumb-more">+{entry.photos - shown.length}</span>}
-            </span>
-          )}
+          {entry.photos > 0 && <Thumbs entry={entry} />}
         </span>
         <span className="row-end">{entry.miles !== null && <b>{miles(entry.miles)}</b>}</span>
       </a>
     </li>
+  )
+}
+
+function Thumbs({ entry }: { entry: TimelineEntry }) {
+  const photos = useLive((client) => client.watch.photos(entry.event_id), [entry.event_id])
+  const shown = photos?.slice(0, THUMBS) ?? []
+  return (
+    <span className="thumbs">
+      {shown.map(({ photo, caption }) => <Photo key={photo} photo={photo} alt={caption ?? 'Photo'} className="thumb" />)}
+      {entry.photos > THUMBS && <span className="thumb-more">+{entry.photos - THUMBS}</span>}
+    </span>
   )
 }
 
