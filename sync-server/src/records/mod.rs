@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 pub(crate) use absorb::{absorb_before_serving, absorb_for_listeners};
 pub(crate) use claims::ClaimKey;
-pub(crate) use shelf::Shelf;
+pub(crate) use shelf::{Shelf, tell_unreadable};
 
 /// The collection whose rows are also the locks of events, and so come first of all locks.
 pub(crate) const VEHICLES: &str = "vehicles";

@@ -381,7 +381,7 @@ pub(super) fn claim_keys(
 }
 
 /// Calls the operator: `docs/data-model.md` says what to do.
-fn tell_unreadable(tenant: TenantId, key: Key, error: &dyn std::fmt::Display) {
+pub(crate) fn tell_unreadable(tenant: TenantId, key: Key, error: &dyn std::fmt::Display) {
     let (collection, id) = (key.collection.name, key.id);
     metrics::counter!("motomind_documents_unreadable_total").increment(1);
     tracing::error!(%tenant, collection, %id, %error, "a record's document or row cannot be read");

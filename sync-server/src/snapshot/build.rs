@@ -4,6 +4,7 @@
 use std::io::{self, Read};
 use std::path::Path;
 
+use deadpool_postgres::Transaction;
 use motomind_core::mirror;
 use motomind_protocol::records::{Collection, Document};
 use motomind_protocol::wire::RecordChange;
@@ -13,7 +14,7 @@ use serde_json::Map;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
-use tokio_postgres::{IsolationLevel, Row};
+use tokio_postgres::{IsolationLevel, Portal, Row};
 use uuid::Uuid;
 
 use super::Snapshot;
@@ -21,7 +22,7 @@ use crate::App;
 use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::log::{self, Counter};
-use crate::records::find_in;
+use crate::records::{Key, find_in, tell_unreadable};
 
 /// Rows moved at a time.
 const ROWS_AT_ONCE: i32 = 2_000;
@@ -40,7 +41,7 @@ const PARTS: [(Part, &str); 3] = [
     (Part::Events, "SELECT seq, record FROM event_records WHERE tenant_id = $1 ORDER BY seq"),
     // Facts beside events, from the log, which is whole: nothing compacts it (ADR 6).
     (
-        Part::Facts,
+        Part::Entries,
         "SELECT seq, entry FROM change_log
          WHERE tenant_id = $1
            AND kind IN ('photo', 'photo_stored', 'location_correction', 'session')
@@ -48,11 +49,18 @@ const PARTS: [(Part, &str); 3] = [
     ),
 ];
 
+/// What the log says of records whose documents cannot be read. Nothing compacts it: it has all that
+/// they were. It is read through for that; such a record is rare.
+const ENTRIES_OF: &str = "SELECT seq, entry FROM change_log
+     WHERE tenant_id = $1 AND kind = 'record'
+       AND (entry::jsonb #>> '{data,id}')::uuid = ANY($2) ORDER BY seq";
+
 #[derive(Clone, Copy, Debug)]
 enum Part {
     Records,
     Events,
-    Facts,
+    /// Entries of the log, as they are.
+    Entries,
 }
 
 /// Builds the snapshot at the tenant's head.
@@ -62,7 +70,11 @@ pub(super) async fn build(
     directory: &Path,
 ) -> Result<Snapshot, Error> {
     let file = NamedTempFile::new_in(directory).map_err(|error| fault(&error))?;
-    let mut writer = Some(on_thread(move || Writer::create(file)).await?);
+    let mut copy = Copy {
+        writer: Some(on_thread(move || Writer::create(file)).await?),
+        collections: app.settings.collections,
+        unreadable: Vec::new(),
+    };
     let mut client = app.client().await?;
     // One look: head, vehicles and events as they were at the same instant.
     let transaction = client
@@ -79,26 +91,58 @@ pub(super) async fn build(
         seq: counter.head,
         tag: log::tag_at(&transaction, tenant, counter.head).await?,
     };
-    let collections = app.settings.collections;
     for (part, sql) in PARTS {
         let portal = transaction.bind(sql, &[&tenant.0]).await?;
-        let mut after = 0;
-        loop {
-            let rows = transaction.query_portal(&portal, ROWS_AT_ONCE).await?;
-            let Some(last) = rows.last() else { break };
-            let last = last.get::<_, i64>(0).unsigned_abs();
-            let mut open = writer.take().ok_or_else(|| fault(&"the file was closed"))?;
-            let from = std::mem::replace(&mut after, last);
-            let written = on_thread(move || {
-                let changes = part.changes(&rows, collections)?;
-                open.append(&changes, from).map(|()| open)
-            });
-            writer = Some(written.await?);
+        copy.rows(&transaction, &portal, part).await?;
+    }
+    if !copy.unreadable.is_empty() {
+        let ids: Vec<Uuid> = copy.unreadable.iter().map(|(key, _)| key.id).collect();
+        for (key, error) in std::mem::take(&mut copy.unreadable) {
+            if let Some(error) = error {
+                tell_unreadable(tenant, key, &error);
+            }
         }
+        let portal = transaction.bind(ENTRIES_OF, &[&tenant.0, &ids]).await?;
+        copy.rows(&transaction, &portal, Part::Entries).await?;
     }
     transaction.commit().await?;
-    let open = writer.ok_or_else(|| fault(&"the file was closed"))?;
+    let open = copy.writer.ok_or_else(|| fault(&"the file was closed"))?;
     on_thread(move || open.finish(tenant, &counter, place)).await
+}
+
+/// Rows on their way into the file.
+struct Copy {
+    writer: Option<Writer>,
+    collections: &'static [Collection],
+    /// Records whose documents cannot be read, and why; without a reason one that was given up.
+    unreadable: Vec<(Key, Option<String>)>,
+}
+
+impl Copy {
+    async fn rows(
+        &mut self,
+        transaction: &Transaction<'_>,
+        portal: &Portal,
+        part: Part,
+    ) -> Result<(), Error> {
+        let mut after = 0;
+        loop {
+            let rows = transaction.query_portal(portal, ROWS_AT_ONCE).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            let last = last.get::<_, i64>(0).unsigned_abs();
+            let mut open = self.writer.take().ok_or_else(|| fault(&"the file was closed"))?;
+            let from = std::mem::replace(&mut after, last);
+            let collections = self.collections;
+            let written = on_thread(move || {
+                let mut unreadable = Vec::new();
+                let changes = part.changes(&rows, collections, &mut unreadable)?;
+                open.append(&changes, from).map(|()| (open, unreadable))
+            });
+            let (open, unreadable) = written.await?;
+            self.writer = Some(open);
+            self.unreadable.extend(unreadable);
+        }
+    }
 }
 
 impl Part {
@@ -107,19 +151,24 @@ impl Part {
         self,
         rows: &[Row],
         collections: &'static [Collection],
+        unreadable: &mut Vec<(Key, Option<String>)>,
     ) -> Result<Vec<Box<RawValue>>, Error> {
         let mut changes = Vec::with_capacity(rows.len());
         for row in rows {
             let seq: i64 = row.get(0);
             let (kind, data) = match self {
-                Self::Facts => {
+                Self::Entries => {
                     changes.push(RawValue::from_string(row.get(1))?);
                     continue;
                 }
                 Self::Events => ("event", row.get::<_, String>(1)),
-                Self::Records => match record_change(row, collections)? {
-                    Some(change) => ("record", serde_json::to_string(&change)?),
+                Self::Records => match record_change(row, collections) {
                     None => continue,
+                    Some(Ok(change)) => ("record", serde_json::to_string(&change)?),
+                    Some(Err(damage)) => {
+                        unreadable.push(damage);
+                        continue;
+                    }
                 },
             };
             let entry = format!("{{\"seq\":{seq},\"kind\":\"{kind}\",\"data\":{data}}}");
@@ -129,19 +178,25 @@ impl Part {
     }
 }
 
-/// A record's document, whole; none of a collection that only a newer server knows.
+/// A record's document, whole, or that it cannot be read; none of a collection that only a newer
+/// server knows.
 fn record_change(
     row: &Row,
     collections: &'static [Collection],
-) -> Result<Option<RecordChange>, Error> {
+) -> Option<Result<RecordChange, (Key, Option<String>)>> {
     let (name, id, bytes): (&str, Uuid, &[u8]) = (row.get(1), row.get(2), row.get(3));
-    let Some(collection) = find_in(collections, name) else {
-        return Ok(None);
-    };
-    let document = Document::load(collection, id, bytes).map_err(|error| fault(&error))?;
-    let changes = document.changes_since(&[]);
-    let collection = name.to_string();
-    Ok(Some(RecordChange { collection, id, op_id: None, changes, whole: true, extra: Map::new() }))
+    let collection = find_in(collections, name)?;
+    let key = Key { collection, id };
+    let why = |error: &dyn std::fmt::Display| (!bytes.is_empty()).then(|| error.to_string());
+    let document = Document::load(collection, id, bytes).map_err(|error| (key, why(&error)));
+    Some(document.map(|document| RecordChange {
+        collection: name.to_string(),
+        id,
+        op_id: None,
+        changes: document.changes_since(&[]),
+        whole: true,
+        extra: Map::new(),
+    }))
 }
 
 /// A mirror file that is being written.

@@ -63,6 +63,69 @@ async fn a_document_that_cannot_be_read_stops_nothing_but_its_own_record() {
     server.stop().await;
 }
 
+/// The log has what the document does not give: a snapshot takes it from there, whole.
+#[tokio::test]
+async fn a_snapshot_of_a_damaged_document_has_all_that_the_log_has() {
+    stage!(database, server, tenant);
+    let mut device = Sender::new(&server, tenant, Role::Technician);
+    let (broken, given_up, sound) = (new_id(), new_id(), new_id());
+    let all = [broken, given_up, sound];
+    let batch = all.map(|id| device.create("vehicles", id, json!({"nickname": "Van"})));
+    device.outcomes(batch.to_vec()).await.iter().for_each(|outcome| {
+        accepted(outcome);
+    });
+    let records = device.records().await;
+    let seen = |id| &records[&("vehicles".to_string(), id)];
+    let edits = all.map(|id| device.edit(seen(id), set(json!({"nickname": "Bus", "year": 2020}))));
+    device.outcomes(edits.to_vec()).await.iter().for_each(|outcome| {
+        accepted(outcome);
+    });
+    let admin = database.admin().await;
+    let document = format!("SELECT document FROM record_documents WHERE record_id = '{broken}'");
+    let document: Vec<u8> = admin.query_one(&document, &[]).await.unwrap().get(0);
+    let put = format!("UPDATE record_documents SET document = $1 WHERE record_id = '{broken}'");
+    admin.execute(&put, &[&b"not a document".as_slice()]).await.unwrap();
+    let give_up =
+        format!("UPDATE record_documents SET document = '' WHERE record_id = '{given_up}'");
+    admin.batch_execute(&give_up).await.unwrap();
+
+    let reply = device.request(reqwest::Method::GET, "/v1/sync/snapshot").send().await.unwrap();
+    assert!(reply.status().is_success(), "{reply:?}");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), reply.bytes().await.unwrap()).unwrap();
+    let snapshot = rusqlite::Connection::open(file.path()).unwrap();
+    let made = rusqlite::Connection::open_in_memory().unwrap();
+    motomind_core::mirror::create(&made).unwrap();
+    let page = device.pull(None).await;
+    motomind_core::mirror::apply(&made, &page.changes, 0, 1).unwrap();
+    let rows = |mirror: &rusqlite::Connection| -> Vec<(String, String, i64)> {
+        let sql =
+            "SELECT hex(id), coalesce(nickname, ''), coalesce(year, 0) FROM vehicles ORDER BY id";
+        let mut statement = mirror.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        rows.unwrap().collect::<Result<_, _>>().unwrap()
+    };
+    assert_eq!(rows(&snapshot), rows(&made));
+    assert!(
+        rows(&snapshot).iter().filter(|(_, name, year)| name == "Bus" && *year == 2020).count()
+            >= 3
+    );
+    let metrics = device.request(reqwest::Method::GET, "/metrics").send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    assert!(metrics.contains("motomind_documents_unreadable_total"), "{metrics}");
+
+    // What is changed later, once an operator has put the document back, goes on from there.
+    admin.execute(&put, &[&document]).await.unwrap();
+    let position = motomind_core::mirror::position(&snapshot).unwrap();
+    let edit = device.edit(seen(broken), set(json!({"color": "red"})));
+    accepted(&device.outcome(edit).await);
+    let rest = device.pull(position.cursor.as_deref()).await;
+    motomind_core::mirror::apply(&snapshot, &rest.changes, position.seq, 1).unwrap();
+    let red = "SELECT count(*) FROM vehicles WHERE color = 'red' AND nickname = 'Bus'";
+    assert_eq!(snapshot.query_row(red, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_row_that_no_document_can_take_stops_nothing_but_its_own_record() {
     stage!(database, server, tenant);
