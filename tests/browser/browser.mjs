@@ -55,8 +55,9 @@ export async function startBrowser(profile, { flags = [], ...options } = {}) {
       }
     },
     // Any page, as playwright has it.
-    async plain(url) {
+    async plain(url, asked = () => {}) {
       const page = await context.newPage()
+      context.on('request', (request) => asked(request.url())) // a worker's, too
       page.on('pageerror', (error) => console.log(`    page: ${error}`))
       page.on('console', (line) => line.type() === 'error' && console.log(`    page: ${line.text()}`))
       await page.goto(url)

@@ -28,14 +28,14 @@ try {
       await server.close()
     }
   })
-  await check('… and built: the wasm is one asset, the worker a script of its own', async () => {
+  await check('… and built: each engine is one asset, its worker one script, and only the plain ones are loaded', async () => {
     await vite.build(common)
-    const assets = readdirSync(join(app, 'dist/assets'))
-    assert.equal(assets.filter((name) => name.endsWith('.wasm')).length, 1, `${assets}`)
-    assert.equal(assets.filter((name) => name.startsWith('worker-')).length, 1, `${assets}`)
+    const assets = readdirSync(join(app, 'dist/assets')).map((name) => name.replace(/-[\w-]{8}\./, '.')).sort()
+    assert.deepEqual(assets, ['core-encrypted.wasm', 'core.wasm', 'index.js', 'worker-encrypted.js', 'worker.js'])
     const server = await vite.preview(common)
     try {
-      await runs(server.resolvedUrls.local[0])
+      const loaded = await runs(server.resolvedUrls.local[0])
+      assert.ok(loaded.some((url) => url.endsWith('.wasm')) && !loaded.some((url) => url.includes('encrypted')), `${loaded}`)
     } finally {
       await server.close()
     }
@@ -57,9 +57,11 @@ function install(source, app) {
 }
 
 async function runs(url) {
-  const page = await browser.plain(url)
+  const loaded = []
+  const page = await browser.plain(url, (asked) => loaded.push(asked))
   try {
     await page.waitForFunction(() => document.title === '1 rows, 54120 miles', null, { timeout: 20_000 })
+    return loaded
   } catch (error) {
     error.message += `; the page: ${await page.title()}`
     throw error

@@ -255,7 +255,7 @@ try {
     await tab.page.reload()
     await tab.page.locator('.shots img').waitFor()
     await tab.at('#/')
-    await tab.page.getByRole('link', { name: 'Go on with dashboard_warning' }).click()
+    await tab.page.getByRole('link', { name: 'Go on: Warning light' }).click()
     await tab.page.getByRole('button', { name: 'Next' }).click()
     await tab.page.getByRole('heading', { name: 'Odometer' }).waitFor()
     await tab.photograph(pictures.slice(3))
@@ -267,7 +267,38 @@ try {
     await tab.at('#/')
     await tab.standing('All sent')
     assert.equal(events(`type = 'dashboard_warning' AND miles = 69260`), 1)
-    assert.equal(await tab.page.getByText('Go on with').count(), 0)
+    assert.equal(await tab.page.getByText('Go on:').count(), 0)
+  })
+
+  await check('photos of a capture that was left stay, until the person throws them away', async () => {
+    await tab.begin('Snowball', 'Document')
+    await tab.photograph(pictures.slice(0, 1))
+    await tab.page.getByRole('button', { name: 'Leave; photos stay' }).click()
+    await tab.at('#/')
+    await tab.page.getByRole('link', { name: 'Go on: Document' }).getByText('1 photo kept').waitFor()
+    await tab.page.getByRole('button', { name: 'Throw away: Document' }).click()
+    await tab.page.getByRole('dialog').getByRole('button', { name: 'Throw away' }).click()
+    await tab.page.getByText('Go on:').waitFor({ state: 'detached' })
+  })
+
+  await check('a manager takes an event back, and brings it back', async () => {
+    const there = ben.tab1
+    const look = async () => {
+      await there.openVehicle('Heron One')
+      return there.page.locator('[data-event]').filter({ hasText: 'hail dents' })
+    }
+    await (await look()).click()
+    const address = new URL(there.page.url()).hash
+    await there.page.getByRole('button', { name: 'Take back' }).click()
+    await there.field('Why').fill('another vehicle')
+    await there.page.getByRole('dialog').getByRole('button', { name: 'Take back' }).click()
+    await there.page.locator('.big-figure').waitFor()
+    await (await look()).waitFor({ state: 'detached' })
+    await there.standing('All sent')
+    await there.at(address)
+    await there.page.getByText('This was taken back: another vehicle').waitFor()
+    await there.page.getByRole('button', { name: 'Bring back' }).click()
+    await (await look()).waitFor()
   })
 
   await check('what was accepted is corrected: both readings stay', async () => {

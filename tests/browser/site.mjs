@@ -7,13 +7,15 @@ import { fileURLToPath } from 'node:url'
 
 // The package as it was built, where the pages find it.
 const CLIENT = fileURLToPath(new URL('../../wasm/dist', import.meta.url))
-const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.wasm': 'application/wasm' }
+const SQLITE = fileURLToPath(new URL('node_modules/@sqlite.org/sqlite-wasm/dist', import.meta.url))
+const TYPES = { '.mjs': 'text/javascript', '.html': 'text/html', '.js': 'text/javascript', '.wasm': 'application/wasm' }
 
 export async function serveSite(root) {
   const server = createServer(async (request, response) => {
     const path = normalize(new URL(request.url, 'http://site').pathname)
-    const file = path.startsWith('/client/')
-      ? join(CLIENT, path.slice('/client'.length))
+    const elsewhere = Object.entries({ '/client/': CLIENT, '/sqlite/': SQLITE }).find(([prefix]) => path.startsWith(prefix))
+    const file = elsewhere
+      ? join(elsewhere[1], path.slice(elsewhere[0].length))
       : join(root, path === '/' ? 'site/index.html' : path)
     const found = await stat(file).catch(() => null)
     if (!found?.isFile()) return response.writeHead(404).end()

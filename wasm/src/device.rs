@@ -2,7 +2,6 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use motomind_core::http::{Http, SyncEnd};
 use motomind_core::protocol::{Hash, Identity, Millis, OpId, VehicleId};
 use motomind_core::{CaptureError, Clock, OpenOptions, TimelineQuery};
 use serde::Serialize;
@@ -158,28 +157,6 @@ impl Device {
     /// `storage`.
     pub fn status(&self) -> Result<String, JsValue> {
         text(&self.lock().status(now()).map_err(|error| storing(&error))?)
-    }
-
-    /// Gives the token to sync with, or takes it away. Returns why syncing is blocked, if it is.
-    #[wasm_bindgen(js_name = setToken)]
-    pub fn set_token(&self, token: Option<String>) -> Option<String> {
-        let blocked = self.lock().set_token(token.as_deref(), now());
-        blocked.map(|why| why.to_string())
-    }
-
-    /// Syncs with the server at `url` until everything is there, or nothing more can be done now.
-    ///
-    /// # Errors
-    /// `storage`; a server that is away is not an error.
-    #[wasm_bindgen(js_name = syncOnce)]
-    pub async fn sync_once(&self, url: String) -> Result<String, JsValue> {
-        let http = Http::new(&url).map_err(|error| failure("malformed", error))?;
-        let end = http.sync_once(&self.device, now).await.map_err(|error| storing(&error))?;
-        text(&match end {
-            SyncEnd::CaughtUp => json!({ "end": "caught_up" }),
-            SyncEnd::Later(at) => json!({ "end": "later", "at": at }),
-            SyncEnd::Blocked(why) => json!({ "end": "blocked", "why": why.to_string() }),
-        })
     }
 
     /// Closes both files and lets other tabs open them.

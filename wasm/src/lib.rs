@@ -7,6 +7,7 @@
 
 pub mod device;
 pub mod evidence;
+pub mod exchange;
 pub mod facts;
 mod failure;
 mod files;

@@ -32,8 +32,9 @@ export class Owner {
     readonly around: Around,
     readonly hello: Hello,
     public settings: Settings,
+    replyBytesMax: number,
   ) {
-    this.#syncing = new Syncing(device, hello.url, () => around.token(), () => this.#publish(true))
+    this.#syncing = new Syncing(device, hello.url, replyBytesMax, () => around.token(), () => this.#publish(true))
     this.#own = {
       ...photoMethods(device),
       status: () => JSON.stringify({ ...JSON.parse(device.status()), ...this.#syncing.shown() }),
@@ -51,7 +52,8 @@ export class Owner {
     const until = Date.now() + patienceMs
     for (;;) {
       try {
-        return new Owner(await openDevice(bindings, hello, around), around, hello, settings)
+        const device = await openDevice(bindings, hello, around)
+        return new Owner(device, around, hello, settings, bindings.Device.replyBytesMax())
       } catch (error) {
         // The lock is ours: whoever had the files has ended, and the browser is about to see that.
         if ((error as { code?: string }).code !== 'already_open' || Date.now() > until) throw error
@@ -79,7 +81,7 @@ export class Owner {
   }
 
   end() {
-    this.#syncing.stop()
+    this.#syncing.end()
     this.#ended = true
   }
 

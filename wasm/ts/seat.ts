@@ -53,7 +53,6 @@ export class Seat {
   // As the owner.
   readonly #tabs = new Map<string, BroadcastChannel>()
   readonly #running = new Set<string>()
-  readonly #cancelled = new Set<string>()
   readonly #answers = new Map<string, Reply>()
   #beating: ReturnType<typeof setInterval> | undefined
 
@@ -90,9 +89,8 @@ export class Seat {
         this.#waiting.set(message.call.id, { call: message.call, since: Date.now() })
         return this.#dispatch(message.call)
       case 'cancel':
-        this.#waiting.delete(message.id)
-        this.#cancelled.add(message.id)
-        return this.#ask({ kind: 'cancel', id: message.id })
+        // What has gone to an owner is carried out as soon as that hears of it.
+        return void this.#waiting.delete(message.id)
       case 'token':
         this.#tokens.get(message.ask)?.(message.token)
         return this.#ask({ kind: 'token', ask: message.ask, token: message.token })
@@ -130,7 +128,6 @@ export class Seat {
       const now = Date.now()
       for (const { call, since } of [...this.#waiting.values()]) {
         if (now - Math.max(since, this.#heard) < this.#patience) continue
-        this.#ask({ kind: 'cancel', id: call.id })
         const message = 'another tab holds the files and does not answer'
         this.#answer({ id: call.id, failure: { code: 'storage_busy', message } })
       }
@@ -183,7 +180,6 @@ export class Seat {
   }
 
   async #carryOut({ id, method, args }: Call): Promise<Answer> {
-    if (this.#cancelled.delete(id)) return { id, failure: { code: 'cancelled', message: 'cancelled' } }
     try {
       return { id, value: await this.#owner!.call(method, args) }
     } catch (error) {
@@ -225,9 +221,6 @@ export class Seat {
     switch (request.kind) {
       case 'who':
         return this.#announce()
-      case 'cancel':
-        if (!this.#running.has(request.id)) this.#cancelled.add(request.id)
-        return
       case 'token':
         if (request.token) this.#tokens.get(request.ask)?.(request.token)
         return
@@ -239,10 +232,10 @@ export class Seat {
   async #serve({ from, call, deadline }: Request & { kind: 'call' }) {
     const term = this.#term!
     const known = this.#answers.get(call.id)
-    if (known) return this.#tab_(from).postMessage(known)
+    if (known) return this.#channelOf(from).postMessage(known)
     if (this.#running.has(call.id)) return
     // Whoever asked has given up, and was told that nothing was done.
-    if (Date.now() > deadline) return this.#tab_(from).postMessage({ term, expired: call.id } satisfies Reply)
+    if (Date.now() > deadline) return this.#channelOf(from).postMessage({ term, expired: call.id } satisfies Reply)
     this.#running.add(call.id)
     this.#beat()
     const reply: Reply = { term, answer: await this.#carryOut(call) }
@@ -250,10 +243,10 @@ export class Seat {
     // Reading again does no harm, and answers may be long.
     if (!reads(call.method)) this.#answers.set(call.id, reply)
     if (this.#answers.size > ANSWERS_MAX) this.#answers.delete(this.#answers.keys().next().value!)
-    this.#tab_(from).postMessage(reply)
+    this.#channelOf(from).postMessage(reply)
   }
 
-  #tab_(tab: string): BroadcastChannel {
+  #channelOf(tab: string): BroadcastChannel {
     let channel = this.#tabs.get(tab)
     if (!channel) {
       channel = new BroadcastChannel(`motomind:${this.hello.name}:tab:${tab}`)

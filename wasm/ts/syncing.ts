@@ -1,6 +1,7 @@
 // Syncing in the owner: rounds of the engine's own, one after the other, with a pause between them that
 // the server's pokes, a write, or the network's return cuts short.
 import type { Device } from './engine.js'
+import { type End, round } from './exchange.js'
 import { expiryOf } from './identity.js'
 import { firstNews } from './pokes.js'
 import type { Status } from './types.js'
@@ -14,9 +15,8 @@ const TELL_MS = 100
 /** How soon a person is asked for a token again that they did not have, ms. */
 const ASK_AGAIN_MS = 15_000
 
-type End = { end: 'caught_up' } | { end: 'later'; at: number } | { end: 'blocked'; why: string }
-
 export class Syncing {
+  readonly #ended = new AbortController()
   #on = false
   #loop: Promise<void> | null = null
   #round: Promise<End> | null = null
@@ -28,6 +28,7 @@ export class Syncing {
   constructor(
     readonly device: Device,
     readonly url: string,
+    readonly replyBytesMax: number,
     readonly askToken: () => Promise<string | null>,
     readonly tell: () => void,
   ) {
@@ -49,6 +50,12 @@ export class Syncing {
     this.#on = false
     this.#show('off')
     this.#wake()
+  }
+
+  /** Ends what is on its way; for good. */
+  end() {
+    this.stop()
+    this.#ended.abort()
   }
 
   /** There may be something to send. It waits its turn where the last round has failed. */
@@ -104,7 +111,7 @@ export class Syncing {
 
   async #with(token: string | null): Promise<End> {
     this.device.setToken(token ?? undefined)
-    return JSON.parse(await this.device.syncOnce(this.url))
+    return round(this.device, this.url, this.replyBytesMax, this.#ended.signal)
   }
 
   async #freshToken(): Promise<string | null> {

@@ -45,7 +45,6 @@ export type News =
 export type Request =
   | { kind: 'who' }
   | { kind: 'call'; from: string; call: Call; deadline: number }
-  | { kind: 'cancel'; id: string }
   | { kind: 'token'; ask: string; token: string | null }
 
 /** What one tab hears of the owner. `expired`: it came too late and was not carried out. */

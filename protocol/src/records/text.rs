@@ -1,6 +1,9 @@
 //! Splices of a text: made from two texts, and moved to where some of what came before is missing.
 
-use similar::{Algorithm, DiffOp, capture_diff_slices};
+use std::collections::HashMap;
+
+use similar::DiffOp;
+use similar::algorithms::{Capture, Compact, Replace, myers};
 
 use super::{Over, Splice};
 use crate::limits::{OVER_BYTES_MAX, OVER_MAX};
@@ -55,7 +58,8 @@ fn compared(old: &[char], new: &[char], at: usize, from: usize, out: &mut Vec<Ch
     if old.is_empty() || new.is_empty() || old.len() * new.len() > LETTERS_COMPARED {
         return words_compared(old, new, at, from, out);
     }
-    for op in capture_diff_slices(Algorithm::Myers, old, new) {
+    let codes = |letters: &[char]| letters.iter().map(|one| u32::from(*one)).collect::<Vec<_>>();
+    for op in myers_ops(&codes(old), &codes(new)) {
         let (DiffOp::Delete { .. } | DiffOp::Insert { .. } | DiffOp::Replace { .. }) = op else {
             continue;
         };
@@ -77,7 +81,16 @@ fn words_compared(old: &[char], new: &[char], at: usize, from: usize, out: &mut 
         return;
     }
     let (mut old_at, mut new_at) = (0, 0);
-    for op in capture_diff_slices(Algorithm::Myers, &old_words, &new_words) {
+    let mut known = HashMap::new();
+    let mut numbers = |words: &[&[char]]| -> Vec<u32> {
+        let number = |word: &&[char]| {
+            let next = u32::try_from(known.len()).unwrap_or(u32::MAX);
+            *known.entry(word.to_vec()).or_insert(next)
+        };
+        words.iter().map(number).collect()
+    };
+    let (old_numbers, new_numbers) = (numbers(&old_words), numbers(&new_words));
+    for op in myers_ops(&old_numbers, &new_numbers) {
         let letters = |words: &[&[char]]| words.iter().map(|word| word.len()).sum::<usize>();
         let old_len = letters(&old_words[op.old_range()]);
         let new_len = letters(&new_words[op.new_range()]);
@@ -91,6 +104,16 @@ fn words_compared(old: &[char], new: &[char], at: usize, from: usize, out: &mut 
             }
             _ => out.push(Changed { at, delete: old_len, from, put: new_len }),
         }
+    }
+}
+
+/// What turns one row of numbers into another. Letters and words both come as numbers, so that a
+/// browser loads this once.
+fn myers_ops(old: &[u32], new: &[u32]) -> Vec<DiffOp> {
+    let mut ops = Compact::new(Replace::new(Capture::new()), old, new);
+    match myers::diff(&mut ops, old, 0..old.len(), new, 0..new.len()) {
+        Ok(()) => ops.into_inner().into_inner().into_ops(),
+        Err(never) => match never {},
     }
 }
 
