@@ -13,7 +13,7 @@ cargo build --profile mobile-release -p motomind-ffi
 for library in "$CARGO_TARGET_DIR"/mobile-release/libmotomind_ffi.{so,dylib} "$CARGO_TARGET_DIR"/mobile-release/motomind_ffi.dll; do
   [ ! -e "$library" ] || host=$library
 done
-cargo run --release -q -p motomind-bindgen -- generate --library "$host" --language kotlin \
+cargo run -q -p motomind-bindgen -- generate --library "$host" --language kotlin \
   --out-dir "$to/kotlin" --no-format
 
 case $what in

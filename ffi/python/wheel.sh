@@ -10,13 +10,13 @@ done
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 cp -r ffi/python/pyproject.toml ffi/python/motomind "$stage/"
-cargo run --release -q -p motomind-bindgen -- generate --library "$host" --language python \
+cargo run -q -p motomind-bindgen -- generate --library "$host" --language python \
   --out-dir "$stage/motomind" --no-format
 cp "$host" "$stage/motomind/"
 # One for every Python 3 of this platform: the library is called through ctypes.
 platform=$(python3 -c 'import sysconfig; print(sysconfig.get_platform().replace("-", "_").replace(".", "_"))')
-python3 -m pip wheel -q --no-deps --no-build-isolation "$stage" -w "$stage/wheel" \
-  --config-settings="--build-option=--python-tag=py3" --config-settings="--build-option=--plat-name=$platform"
+printf '[bdist_wheel]\npython_tag = py3\nplat_name = %s\n' "$platform" >"$stage/setup.cfg"
+python3 -m pip wheel -q --no-deps "$stage" -w "$stage/wheel"
 mkdir -p ffi/python/dist
 cp "$stage"/wheel/*.whl ffi/python/dist/
 ls -l ffi/python/dist

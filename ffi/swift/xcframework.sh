@@ -13,7 +13,7 @@ for target in "${targets[@]}"; do
   cargo rustc --profile mobile-release -p motomind-ffi --lib --crate-type staticlib --target "$target"
 done
 cargo build --profile mobile-release -p motomind-ffi
-cargo run --release -q -p motomind-bindgen -- generate --library "$out/mobile-release/libmotomind_ffi.dylib" \
+cargo run -q -p motomind-bindgen -- generate --library "$out/mobile-release/libmotomind_ffi.dylib" \
   --language swift --out-dir "$out/swift" --no-format
 
 headers=$out/swift-headers
