@@ -1,10 +1,13 @@
 // How long a page waits from open() to the first rows of a timeline, beside the official SQLite that
-// opens a pool of its own and asks the same. Figures, not checks: node tests/browser/opening.mjs
+// opens a pool of its own and asks the same. Figures, not checks:
+//   scripts/wasm --release && node tests/browser/opening.mjs
 import { randomUUID } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+
+import { rolldown } from 'rolldown'
 
 import { startBrowser } from './browser.mjs'
 import { serveSite } from './site.mjs'
@@ -12,9 +15,20 @@ import { serveSite } from './site.mjs'
 const EVENTS = 1_000
 const ROUNDS = 7
 const scratch = mkdtempSync(join(tmpdir(), 'motomind-opening-'))
-const site = await serveSite(dirname(fileURLToPath(import.meta.url)))
+const here = dirname(fileURLToPath(import.meta.url))
+const site = await serveSite(here, await bundled(join(here, '../../wasm/dist')))
 const vehicleId = randomUUID()
 const identity = { tenant_id: randomUUID(), user_id: randomUUID() }
+
+// As an app's bundler makes it: one script for the page, one for the worker.
+async function bundled(dist) {
+  for (const entry of ['index.js', 'worker.js']) {
+    const bundle = await rolldown({ input: join(dist, entry), logLevel: 'silent' })
+    await bundle.write({ file: join(scratch, 'client', entry), format: 'es', minify: true })
+  }
+  copyFileSync(join(dist, 'core.wasm'), join(scratch, 'client/core.wasm'))
+  return join(scratch, 'client')
+}
 
 const ours = async (page, captures = 0) => page.evaluate(async ([identity, vehicleId, captures]) => {
   const since = performance.now()

@@ -73,7 +73,7 @@ try {
     await other.begin('Snowball', 'Odometer')
     await other.field('Odometer').fill('5641')
     await other.save()
-    before = await tab.pending()
+    before = await tab.pending(); if (process.env.SHOW) console.log(JSON.stringify(before))
     // Two of them with a photo each, or two; the pin; and the mistake.
     const kinds = before.map(({ text }) => text)
     for (const part of ['Damage · Blue Heron', 'Place corrected · Blue Heron', 'Odometer · Shop Van', 'Odometer · Snowball']) {
@@ -274,6 +274,7 @@ try {
     await tab.begin('Snowball', 'Document')
     await tab.photograph(pictures.slice(0, 1))
     await tab.page.getByRole('button', { name: 'Leave; photos stay' }).click()
+    await tab.page.locator('.big-figure').waitFor()
     await tab.at('#/')
     await tab.page.getByRole('link', { name: 'Go on: Document' }).getByText('1 photo kept').waitFor()
     await tab.page.getByRole('button', { name: 'Throw away: Document' }).click()

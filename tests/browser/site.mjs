@@ -10,10 +10,10 @@ const CLIENT = fileURLToPath(new URL('../../wasm/dist', import.meta.url))
 const SQLITE = fileURLToPath(new URL('node_modules/@sqlite.org/sqlite-wasm/dist', import.meta.url))
 const TYPES = { '.mjs': 'text/javascript', '.html': 'text/html', '.js': 'text/javascript', '.wasm': 'application/wasm' }
 
-export async function serveSite(root) {
+export async function serveSite(root, client = CLIENT) {
   const server = createServer(async (request, response) => {
     const path = normalize(new URL(request.url, 'http://site').pathname)
-    const elsewhere = Object.entries({ '/client/': CLIENT, '/sqlite/': SQLITE }).find(([prefix]) => path.startsWith(prefix))
+    const elsewhere = Object.entries({ '/client/': client, '/sqlite/': SQLITE }).find(([prefix]) => path.startsWith(prefix))
     const file = elsewhere
       ? join(elsewhere[1], path.slice(elsewhere[0].length))
       : join(root, path === '/' ? 'site/index.html' : path)
