@@ -73,7 +73,7 @@ try {
     await other.begin('Snowball', 'Odometer')
     await other.field('Odometer').fill('5641')
     await other.save()
-    before = await tab.pending(); if (process.env.SHOW) console.log(JSON.stringify(before))
+    before = await tab.pending()
     // Two of them with a photo each, or two; the pin; and the mistake.
     const kinds = before.map(({ text }) => text)
     for (const part of ['Damage · Blue Heron', 'Place corrected · Blue Heron', 'Odometer · Shop Van', 'Odometer · Snowball']) {

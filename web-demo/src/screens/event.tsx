@@ -33,6 +33,7 @@ export function EventScreen({ vehicleId, id }: { vehicleId: string; id: string }
   const kind = kindOf(entry.type)
   const { event } = entry.record
   const refused = entry.state === 'rejected'
+  const why = family?.members.findLast(({ act }) => act === 'retracts')?.reason
   const mine = item != null && item.state !== 'accepted'
 
   const takeBack = async (reason: string) => {
@@ -45,7 +46,7 @@ export function EventScreen({ vehicleId, id }: { vehicleId: string; id: string }
   return (
     <Page title={kind.label} sub={vehicle?.name} back={back}>
       {item?.reason && <Refusal reason={item.reason} />}
-      {member.retracted && <p className="note">This was taken back{member.reason ? `: ${member.reason}` : '.'}</p>}
+      {member.retracted && <p className="note">This was taken back{why ? `: ${why}` : '.'}</p>}
       <section className="card facts" aria-label="What was seen">
         {event.miles != null && <div className="big-figure"><strong>{miles(event.miles)}</strong><small>odometer</small></div>}
         <dl>

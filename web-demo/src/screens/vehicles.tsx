@@ -1,8 +1,12 @@
-import type { VehicleEntry } from '@motomind/client'
-import { useLive, useOpened, useStatus, useVehicles } from '../live'
+import type { Session, VehicleEntry } from '@motomind/client'
+import { useState } from 'react'
+import { useClient, useLive, useOpened, useStatus, useVehicles } from '../live'
 import { count, miles } from '../format'
 import { dueOf, soonest } from '../due'
+import { kindOfFlow } from '../kinds'
+import { Dialog } from '../parts/dialog'
 import { Icon } from '../parts/icon'
+import { complain, notify } from '../parts/notices'
 import { Page } from '../parts/page'
 import { Photo } from '../parts/photo'
 
@@ -19,13 +23,7 @@ export function VehiclesScreen() {
 
   return (
     <Page title="Vehicles" sub={person.tenant}>
-      {open.map((session) => (
-        <a key={session.id} className="callout" href={`#/v/${session.vehicle_id}/new/${session.flow}?session=${session.id}${session.path === 'guided' ? '&guided' : ''}`}>
-          <Icon name="camera" />
-          <span><strong>Go on with {session.flow}</strong><small>{vehicles?.find(({ vehicle }) => vehicle.id === session.vehicle_id)?.name ?? 'A vehicle'} · {count(session.photos.length, 'photo')} kept</small></span>
-          <Icon name="next" />
-        </a>
-      ))}
+      {open.map((session) => <Unfinished key={session.id} session={session} vehicle={vehicles?.find(({ vehicle }) => vehicle.id === session.vehicle_id)?.name} />)}
       {conflicts && conflicts.length > 0 && (
         <a className="callout wait" href="#/conflicts">
           <Icon name="split" />
@@ -42,6 +40,34 @@ export function VehiclesScreen() {
       </ul>
       <a className="button plain wide" href="#/v/new"><Icon name="plus" />Add a vehicle</a>
     </Page>
+  )
+}
+
+/** A capture that was left with photos: to go on with, or to throw away. */
+function Unfinished({ session, vehicle }: { session: Session; vehicle: string | undefined }) {
+  const client = useClient()
+  const [asking, setAsking] = useState(false)
+  const { label } = kindOfFlow(session.flow)
+  const discard = async () => {
+    setAsking(false)
+    await client.sessions.discard(session.id)
+    notify('Thrown away.')
+  }
+  return (
+    <div className="unfinished">
+      <a className="callout" href={`#/v/${session.vehicle_id}/new/${session.flow}?session=${session.id}${session.path === 'guided' ? '&guided' : ''}`}>
+        <Icon name="camera" />
+        <span><strong>Go on: {label}</strong><small>{vehicle ?? 'A vehicle'} · {count(session.photos.length, 'photo')} kept</small></span>
+        <Icon name="next" />
+      </a>
+      <button className="round" onClick={() => setAsking(true)} aria-label={`Throw away: ${label}`}><Icon name="trash" /></button>
+      {asking && (
+        <Dialog title="Throw these photos away?" close={() => setAsking(false)}>
+          <p>{count(session.photos.length, 'photo')} of an unfinished {label.toLowerCase()}{vehicle && ` of ${vehicle}`}. Nothing else has them.</p>
+          <div className="buttons"><button className="plain" onClick={() => setAsking(false)}>Keep them</button><button className="danger" onClick={() => void discard().catch(complain)}>Throw away</button></div>
+        </Dialog>
+      )}
+    </div>
   )
 }
 
