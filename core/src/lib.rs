@@ -68,6 +68,7 @@ mod photos;
 mod places;
 mod records;
 mod salvage;
+mod settings;
 mod sync;
 mod transaction;
 mod transfer;

@@ -71,6 +71,7 @@ impl Device {
         let now = options.now;
         let mut device = Self::assemble(conn, who, rng, options)?;
         transfer::restore_settings(&mut device)?;
+        sync::restore_settings(&mut device)?;
         match device.start(now) {
             // The journal has just been checked: it is the cache that is damaged.
             Err(StoreError::Damaged(_)) => {

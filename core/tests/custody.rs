@@ -90,3 +90,17 @@ fn what_arrives_while_the_server_is_asked_is_no_loss() {
         assert_eq!(server.came, [(photo, true), (photo, false)], "nothing goes twice");
     }
 }
+
+/// An app that is opened every morning and closed every evening is never open for a week.
+#[test]
+fn an_app_that_is_closed_every_day_asks_every_week() {
+    let (mut field, mut server, _) = begun(true);
+    let mut compared = Vec::new();
+    for day in 1..=15 {
+        field.now += 24 * 60 * 60 * 1000;
+        field.reopen();
+        sync(&mut field, &mut server);
+        compared.extend(field.device.custody().map(|_| day));
+    }
+    assert_eq!(compared, [7, 14]);
+}

@@ -1,8 +1,8 @@
--- What the host has set, and sums that are asked for at every step.
+-- What holds across openings, and sums that are asked for at every step.
 
 -- By name, as JSON. What is a fact of the moment, such as a metered network, is not kept.
 CREATE TABLE settings (
-  name   TEXT PRIMARY KEY,              -- transfer_policy, metered_left, photo_room
+  name   TEXT PRIMARY KEY,              -- transfer_policy, metered_left, photo_room, custody_asked_at
   value  TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 

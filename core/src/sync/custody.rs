@@ -15,10 +15,13 @@ use super::{Backoff, FailureKind, Next, Reply, RequestId, Setback, TokenSerial, 
 use crate::device::Device;
 use crate::error::StoreError;
 use crate::ids::read_id;
-use crate::{journal, mirror, overlay, transfer};
+use crate::{journal, mirror, overlay, settings, transfer};
 
 /// How often the device asks by itself, ms.
 const INTERVAL_MS: Millis = 7 * 24 * 60 * 60 * 1000;
+
+/// When it asked last, UTC ms of the device clock: the setting's name.
+const ASKED_AT: &str = "custody_asked_at";
 
 /// What the last comparison found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -47,6 +50,7 @@ pub(crate) struct CustodyState {
     pub(crate) backoff: Backoff,
     pub(crate) wanted: bool,
     last: Option<CustodyReport>,
+    /// When it was asked last, or when this device first could have.
     asked_at: Option<Millis>,
 }
 
@@ -112,7 +116,8 @@ impl CustodyState {
 
 impl Device {
     /// Asks the server at the next opportunity what it holds of this journal. The device also does
-    /// so by itself every week that it is open, and after the server was restored.
+    /// so by itself every week, however often it is opened and closed meanwhile, and after the
+    /// server was restored.
     pub fn compare_custody(&mut self) {
         self.sync.custody.wanted = true;
     }
@@ -124,10 +129,19 @@ impl Device {
     }
 }
 
+/// Takes up when this device asked last, before this opening.
+pub(crate) fn restore(device: &mut Device) -> Result<(), StoreError> {
+    device.sync.custody.asked_at = settings::kept(&device.conn, ASKED_AT)?;
+    Ok(())
+}
+
 pub(super) fn next(device: &mut Device, now: Millis) -> Result<Next, StoreError> {
+    if device.sync.custody.asked_at.is_none() {
+        note_asked(device, now);
+    }
     let state = &mut device.sync.custody;
-    let due = state.asked_at.is_some_and(|at| now.saturating_sub(at) >= INTERVAL_MS);
-    state.asked_at.get_or_insert(now);
+    // A clock that was years ahead when it was noted postpones nothing by years.
+    let due = state.asked_at.is_some_and(|at| now.abs_diff(at) >= INTERVAL_MS.unsigned_abs());
     state.wanted |= due;
     if state.in_flight.is_some() || !state.wanted {
         return Ok(Next::Nothing);
@@ -135,12 +149,19 @@ pub(super) fn next(device: &mut Device, now: Millis) -> Result<Next, StoreError>
     if let Some(until) = state.backoff.waiting(now) {
         return Ok(Next::At(until));
     }
-    state.asked_at = Some(now);
+    note_asked(device, now);
     let path = "/v1/devices/me/custody".to_string();
     let request = device.sync.request("GET", path, Vec::new(), Vec::new());
     let asked = Asked::note(&device.conn, request.id, device.sync.token_serial)?;
     device.sync.custody.in_flight = Some(asked);
     Ok(Next::Send(request))
+}
+
+/// The week counts from here, also after the device was closed.
+fn note_asked(device: &mut Device, now: Millis) {
+    device.sync.custody.asked_at = Some(now);
+    // Where it cannot be written, the next opening counts anew.
+    let _ = settings::keep(&device.conn, ASKED_AT, &now);
 }
 
 pub(super) fn on_reply(device: &mut Device, reply: &Reply, now: Millis) -> Result<(), StoreError> {

@@ -28,6 +28,7 @@ use crate::overlay;
 use crate::transfer::{self, download, upload};
 pub(crate) use backoff::Backoff;
 pub use custody::CustodyReport;
+pub(crate) use custody::restore as restore_settings;
 pub(crate) use reoffer::reoffer_released;
 
 /// What the host should do now.

@@ -1,12 +1,11 @@
 //! What the host has set, kept in the journal: it holds until it is set again, also across a crash.
 
-use rusqlite::{Connection, OptionalExtension, params};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use rusqlite::Connection;
 
 use super::TransferPolicy;
 use crate::device::Device;
 use crate::error::StoreError;
+use crate::settings::{keep, kept};
 
 const POLICY: &str = "transfer_policy";
 const METERED_LEFT: &str = "metered_left";
@@ -74,23 +73,4 @@ pub(crate) fn restore(device: &mut Device) -> Result<(), StoreError> {
 /// Remembers what is left of a byte budget, within the caller's transaction.
 pub(super) fn keep_metered_left(conn: &Connection, left: u64) -> Result<(), StoreError> {
     keep(conn, METERED_LEFT, &Some(left))
-}
-
-fn keep(conn: &Connection, name: &str, value: &impl Serialize) -> Result<(), StoreError> {
-    conn.prepare_cached(
-        "INSERT INTO settings (name, value) VALUES (?1, ?2)
-         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-    )?
-    .execute(params![name, serde_json::to_string(value)?])?;
-    Ok(())
-}
-
-/// What was set; nothing where it was a newer build that set it, in words that this one does not
-/// know.
-fn kept<T: DeserializeOwned>(conn: &Connection, name: &str) -> Result<Option<T>, StoreError> {
-    let value: Option<String> = conn
-        .prepare_cached("SELECT value FROM settings WHERE name = ?1")?
-        .query_row([name], |row| row.get(0))
-        .optional()?;
-    Ok(value.and_then(|value| serde_json::from_str(&value).ok()))
 }
