@@ -13,7 +13,9 @@ cargo build --profile mobile-release -p motomind-ffi
 for library in "$CARGO_TARGET_DIR"/mobile-release/libmotomind_ffi.{so,dylib} "$CARGO_TARGET_DIR"/mobile-release/motomind_ffi.dll; do
   [ ! -e "$library" ] || host=$library
 done
-cargo run -q -p motomind-bindgen -- generate --library "$host" --language kotlin \
+# What the border has is read from symbols, which the other build has been stripped of.
+cargo build -p motomind-ffi
+cargo run -q -p motomind-bindgen -- generate --library "${host/mobile-release/debug}" --language kotlin \
   --out-dir "$to/kotlin" --no-format
 
 case $what in

@@ -10,7 +10,9 @@ done
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 cp -r ffi/python/pyproject.toml ffi/python/motomind "$stage/"
-cargo run -q -p motomind-bindgen -- generate --library "$host" --language python \
+# What the border has is read from symbols, which the other build has been stripped of.
+cargo build -p motomind-ffi
+cargo run -q -p motomind-bindgen -- generate --library "${host/mobile-release/debug}" --language python \
   --out-dir "$stage/motomind" --no-format
 cp "$host" "$stage/motomind/"
 # One for every Python 3 of this platform: the library is called through ctypes.

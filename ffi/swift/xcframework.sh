@@ -12,8 +12,9 @@ rustup target add "${targets[@]}"
 for target in "${targets[@]}"; do
   cargo rustc --profile mobile-release -p motomind-ffi --lib --crate-type staticlib --target "$target"
 done
-cargo build --profile mobile-release -p motomind-ffi
-cargo run -q -p motomind-bindgen -- generate --library "$out/mobile-release/libmotomind_ffi.dylib" \
+# What the border has is read from symbols, which the other builds have been stripped of.
+cargo build -p motomind-ffi
+cargo run -q -p motomind-bindgen -- generate --library "$out/debug/libmotomind_ffi.dylib" \
   --language swift --out-dir "$out/swift" --no-format
 
 headers=$out/swift-headers
