@@ -83,7 +83,7 @@ async fn absorb_for_listeners(app: App, mut rows: mpsc::UnboundedReceiver<Tenant
             tenants.insert(more);
         }
         for tenant in tenants.into_iter().filter(|tenant| app.pokes.has_listeners(*tenant)) {
-            crate::records::absorb_for_listeners(&app, tenant).await;
+            crate::records::absorb_before_serving(&app, tenant).await;
         }
     }
 }

@@ -111,22 +111,14 @@ enum Progress {
 }
 
 /// Absorbs before the tenant's records are served, for as long as somebody may be kept waiting; a
-/// longer queue is worked off beside. What cannot be absorbed now stays queued and is served
-/// later: nobody's pull fails of it.
+/// longer queue is worked off beside. Whoever is at it already is waited for: a device that was
+/// told of nothing believes that there is nothing. What cannot be absorbed now stays queued and is
+/// served later: nobody's pull fails of it.
 pub(crate) async fn absorb_before_serving(app: &App, tenant: TenantId) {
-    absorb_some(app, tenant, Meanwhile::GoesOn).await;
-}
-
-/// Absorbs for those who listen and will not ask again by themselves: after whoever is at it.
-pub(crate) async fn absorb_for_listeners(app: &App, tenant: TenantId) {
-    absorb_some(app, tenant, Meanwhile::Waits).await;
-}
-
-async fn absorb_some(app: &App, tenant: TenantId, meanwhile: Meanwhile) {
     let begun = Instant::now();
     let mut after = None;
     for _ in 0..WAITED_FOR_MAX {
-        match absorb_next(app, tenant, meanwhile, after).await {
+        match absorb_next(app, tenant, Meanwhile::Waits, after).await {
             Progress::Until(key) => after = Some(key),
             Progress::Done => return,
         }

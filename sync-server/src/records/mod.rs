@@ -22,7 +22,7 @@ use std::hash::{Hash, Hasher};
 use motomind_protocol::records::Collection;
 use uuid::Uuid;
 
-pub(crate) use absorb::{absorb_before_serving, absorb_for_listeners};
+pub(crate) use absorb::absorb_before_serving;
 pub(crate) use claims::ClaimKey;
 pub(crate) use shelf::{Shelf, tell_unreadable};
 
