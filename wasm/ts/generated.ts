@@ -135,8 +135,8 @@ export type Attachment = {
   is_primary: boolean,
   /** The person's own words. */
   caption?: string | null,
-  /** What the photo says about itself. The first statement about a photo has them; the first
-   * ones that came count. */
+  /** What the photo says about itself. The first statement about a photo has them, and they
+   * count ([`facts`]). */
   facts?: PhotoFacts | null,
   /** The photo is taken off the event. Its bytes stay. */
   removed?: boolean,
