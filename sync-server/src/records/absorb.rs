@@ -26,6 +26,11 @@ const WAITED_FOR_MAX: usize = 10;
 /// … and how long, begun ones not counted.
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
+/// How long rows that others hold are tried again before what is served lacks them, and how often:
+/// a push holds a vehicle's row for as long as it takes to store the vehicle's events.
+const HELD_WAIT_MAX: Duration = Duration::from_millis(250);
+const HELD_RETRY: Duration = Duration::from_millis(25);
+
 /// Longest wait for another absorber of the tenant, and for its counter.
 const LOCK_TIMEOUT_MS: u32 = 2_000;
 
@@ -106,6 +111,8 @@ enum Meanwhile {
 enum Progress {
     /// Up to this record; there may be more.
     Until(Key),
+    /// Somebody holds the rows that are left.
+    Held,
     /// Nothing is left that could be taken in now.
     Done,
 }
@@ -120,7 +127,11 @@ pub(crate) async fn absorb_before_serving(app: &App, tenant: TenantId) {
     for _ in 0..WAITED_FOR_MAX {
         match absorb_next(app, tenant, Meanwhile::Waits, after).await {
             Progress::Until(key) => after = Some(key),
-            Progress::Done => return,
+            Progress::Held if begun.elapsed() < HELD_WAIT_MAX => {
+                tokio::time::sleep(HELD_RETRY).await;
+                after = None;
+            }
+            Progress::Held | Progress::Done => return,
         }
         if begun.elapsed() > WAIT_MAX {
             break;
@@ -175,7 +186,7 @@ impl Page<'_> {
             tracing::debug!(tenant = %self.tenant, "another absorber is at it");
             return Ok(Progress::Done);
         }
-        let keys = self.lock(&transaction).await?;
+        let (keys, held) = self.lock(&transaction).await?;
         let last = keys.last().copied().filter(|_| keys.len() == self.at_once);
         if !keys.is_empty() {
             let epoch = log::counter(&transaction, self.tenant).await?.epoch;
@@ -183,11 +194,12 @@ impl Page<'_> {
             let mut shelf = Shelf::new(self.tenant, epoch, now, collections);
             shelf.load_locked(&transaction, &keys).await?;
         }
-        if last.is_none() {
-            self.tell_what_is_left(&transaction).await?;
-        }
         transaction.commit().await?;
-        Ok(last.map_or(Progress::Done, Progress::Until))
+        if held > 0 {
+            tracing::debug!(tenant = %self.tenant, held, "rows that others hold are left");
+        }
+        let end = if held > 0 { Progress::Held } else { Progress::Done };
+        Ok(last.map_or(end, Progress::Until))
     }
 
     /// Takes the tenant's lock of absorbers, until the end of the transaction.
@@ -205,8 +217,9 @@ impl Page<'_> {
         Ok(transaction.query_one(&statement, &[&self.tenant.0]).await?.get(0))
     }
 
-    /// Locks queued rows that nobody else has locked. Collections in the order of locks.
-    async fn lock(&self, transaction: &Transaction<'_>) -> Result<Vec<Key>, Error> {
+    /// Locks queued rows that nobody else has locked, and says how many others have. Collections in
+    /// the order of locks.
+    async fn lock(&self, transaction: &Transaction<'_>) -> Result<(Vec<Key>, i64), Error> {
         let statement = transaction
             .prepare_cached("SELECT DISTINCT collection FROM record_queue WHERE tenant_id = $1")
             .await?;
@@ -218,7 +231,7 @@ impl Page<'_> {
             .map(|collection| Key { collection, id: Uuid::nil() })
             .collect();
         starts.sort_unstable();
-        let mut keys: Vec<Key> = Vec::new();
+        let (mut keys, mut held): (Vec<Key>, i64) = (Vec::new(), 0);
         for start in starts {
             let collection = start.collection;
             let from = match self.after {
@@ -230,26 +243,15 @@ impl Page<'_> {
             let statement = transaction.prepare_cached(&table::lock_queued(collection)).await?;
             let rows = transaction.query(&statement, &[&self.tenant.0, &from.id, &room]).await?;
             keys.extend(rows.iter().map(|row| Key { collection, id: row.get(0) }));
+            let locked = i64::try_from(rows.len()).unwrap_or(room);
+            if locked < room {
+                let statement =
+                    transaction.prepare_cached(&table::count_queued(collection)).await?;
+                let row = transaction.query_one(&statement, &[&self.tenant.0, &from.id]).await?;
+                held += row.get::<_, i64>(0).saturating_sub(locked);
+            }
         }
-        Ok(keys)
-    }
-
-    async fn tell_what_is_left(&self, transaction: &Transaction<'_>) -> Result<(), Error> {
-        if !tracing::enabled!(tracing::Level::DEBUG) {
-            return Ok(());
-        }
-        let statement = transaction
-            .prepare_cached(
-                "SELECT count(*), min(queued_at)::text FROM record_queue WHERE tenant_id = $1",
-            )
-            .await?;
-        let row = transaction.query_one(&statement, &[&self.tenant.0]).await?;
-        let (rows, since): (i64, Option<&str>) = (row.get(0), row.get(1));
-        if rows > 0 {
-            let tenant = self.tenant;
-            tracing::debug!(%tenant, rows, since, "rows that others hold are left for next time");
-        }
-        Ok(())
+        Ok((keys, held))
     }
 
     /// As many as a page has, each in a transaction of its own, so that the one to blame stays
@@ -259,7 +261,7 @@ impl Page<'_> {
         for _ in 0..AT_ONCE {
             match self.absorb().await {
                 Ok(Progress::Until(key)) => self.after = Some(key),
-                Ok(Progress::Done) => return Progress::Done,
+                Ok(end @ (Progress::Held | Progress::Done)) => return end,
                 Err(error) => {
                     let Some(key) = self.next().await else {
                         return Progress::Done;
@@ -277,6 +279,6 @@ impl Page<'_> {
     async fn next(&self) -> Option<Key> {
         let mut client = self.app.client().await.ok()?;
         let transaction = crate::database::begin(&mut client, self.tenant).await.ok()?;
-        self.lock(&transaction).await.ok()?.pop()
+        self.lock(&transaction).await.ok()?.0.pop()
     }
 }

@@ -22,6 +22,16 @@ pub(super) fn lock_queued(collection: &Collection) -> String {
     )
 }
 
+/// How many queued rows there are, whoever holds them. `$2`: after this id.
+pub(super) fn count_queued(collection: &Collection) -> String {
+    format!(
+        "SELECT count(*) FROM record_queue AS q
+         JOIN {0} AS t ON t.tenant_id = q.tenant_id AND t.id = q.record_id
+         WHERE q.tenant_id = $1 AND q.collection = '{0}' AND q.record_id > $2",
+        collection.name
+    )
+}
+
 /// Reads rows as other SQL clients left them. `$2`: ids. What was deleted at no instant that can be
 /// counted is deleted now.
 pub(super) fn read(collection: &Collection) -> String {
