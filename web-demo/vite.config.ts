@@ -1,6 +1,6 @@
 import react from '@vitejs/plugin-react'
 import { defineConfig } from 'vite'
-import { offlineShell } from './shell/plugin'
+import { offlineShell } from './shell/plugin.ts'
 
 export default defineConfig({
   // The engine that encrypts is for apps with a key; this one has none, and need not keep it.

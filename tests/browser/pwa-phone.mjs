@@ -5,7 +5,7 @@ const SCREEN = { viewport: { width: 412, height: 880 }, isMobile: true, hasTouch
 // The map is drawn in software; the camera shows a test picture.
 const FLAGS = ['--use-angle=swiftshader', '--enable-unsafe-swiftshader',
   '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream']
-const PATIENCE_MS = 15_000
+const PATIENCE_MS = 45_000
 
 export async function startPhone(profile, origin, options = {}) {
   const browser = await startBrowser(profile, {
@@ -80,7 +80,7 @@ function tabOf(page, origin) {
     async pending() {
       await tab.at('#/sync')
       await page.getByTestId('standing').waitFor()
-      await page.waitForFunction(() => ![...document.querySelectorAll('.item strong')].some((it) => it.innerText.endsWith('…')))
+      await page.waitForFunction(() => !document.querySelector('[aria-busy=true]') && ![...document.querySelectorAll('.item strong')].some((it) => it.innerText.endsWith('…')))
       return page.locator('.item[data-op]').evaluateAll((items) => items.map(({ dataset, innerText }) => ({ ...dataset, text: innerText })))
     },
     async airplane(on) {

@@ -37,6 +37,7 @@ export function SyncScreen({ leave }: { leave: () => void }) {
   return (
     <Page title="Sync" sub={person.name} pill={false}>
       <Standing />
+      {!(pending && uploads) && <p aria-busy="true" className="quiet">Reading what is unsent…</p>}
       {refused.length > 0 && <h2 className="part bad">Needs you</h2>}
       <ul className="list items">{refused.map((item) => <Item key={item.op_id} item={item} vehicles={vehicles} />)}</ul>
       {others.length > 0 && <h2 className="part">Waiting to be sent</h2>}
