@@ -190,12 +190,16 @@ impl World {
     }
 
     /// Whether a statement was refused because its event was discarded: it went with that. A
-    /// restored server may know of neither.
+    /// restored server may know of neither, and of an id that two people used it knows one event:
+    /// what the other one discarded was closed to that person alone.
     fn went_with_its_event(&self, op: OpId) -> bool {
         let Some(event) = self.ledger.statement(op).and_then(|(_, event)| event) else {
             return false;
         };
         match self.server.tenant.fate(op) {
+            Some(Fate::Refused) if self.ledger.reused.contains(&event.into()) => {
+                self.ledger.is_discarded(event.into())
+            }
             Some(Fate::Refused) => self.server.tenant.is_discarded(event),
             None => self.restores > 0 && self.ledger.is_discarded(event.into()),
             _ => false,
