@@ -147,6 +147,29 @@ async fn whoever_meets_an_absorber_goes_on_and_a_push_takes_in_its_own_record() 
     server.stop().await;
 }
 
+/// A device that is told of nothing believes that there is nothing, and does not ask again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pull_waits_for_whoever_takes_rows_in() {
+    let database = Postgres::shared().database().await;
+    let (tenant, vehicles) = vehicles(&database, 1).await;
+    let server = serve(&database).await;
+    let device = Sender::new(&server, tenant, Role::Technician);
+    device.records().await;
+    let client = database.connect(role::CLIENT).await;
+    let absorber = database.admin().await;
+    hold_absorbers(&absorber, tenant).await;
+    as_tenant(&client, tenant, "UPDATE vehicles SET color = 'red'").await.unwrap();
+    let pulling = tokio::spawn(async move { device.record("vehicles", vehicles[0]).await });
+    let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    while count(&client, waiting).await == 0 {
+        assert!(!pulling.is_finished(), "it did not wait");
+    }
+    absorber.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(pulling.await.unwrap().field("color"), "red");
+    server.stop().await;
+}
+
 /// More rows than one page, and more than one pull waits for; several pulls at once. Each row is
 /// taken in once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
